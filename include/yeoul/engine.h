@@ -1,0 +1,169 @@
+// Yeoul: photos in, vectors out.
+//
+//     #include <yeoul/engine.h>
+//
+//     auto engine = yeoul::Engine::open({.model = "clip-vit-base-patch32"});
+//     for (const yeoul::Result& result : engine.embed({yeoul::Photo::file("cat.jpg")}))
+//         if (result.error)
+//             std::cerr << result.error->message << '\n';
+//         else
+//             use(result.embedding); // engine.info().dim floats
+//
+// Every failure of a call is an exception derived from `yeoul::Error`; every failure of one photo is
+// in that photo's `Result`. The library never ends the process, never prints, and is safe to call
+// from several threads.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <yeoul/error.h>
+#include <yeoul/types.h>
+
+namespace yeoul {
+
+enum class LogLevel { debug, info, warning, error };
+
+enum class Precision { automatic, fp32, bf16, fp16 };
+
+struct EngineOptions {
+    /// A model directory as on the Hugging Face hub: config.json, a preprocessor file, safetensors.
+    std::filesystem::path model;
+    /// "auto", "cpu", "cuda" or "cuda:N". "auto" takes a GPU when this build and machine have one.
+    std::string device = "auto";
+    /// `automatic` is fp32 on a CPU and fp16 on CUDA. What the device lacks is refused by name.
+    Precision precision = Precision::automatic;
+    /// The most photos in one forward pass; 0 takes the device's default (8 on a CPU).
+    int batch_size = 0;
+    /// Compute streams; they share the weights and each has its own activations. 1 to 4.
+    int streams = 1;
+    /// Host threads for decoding and math together; 0 takes the cores this process may use.
+    int threads = 0;
+    /// Photos with more pixels are refused (`image_too_large`) before they are decoded.
+    /// The default is Pillow's own limit.
+    int64_t max_pixels = 178'956'970;
+    /// Turns each photo upright by its EXIF orientation. Off, because Pillow and transformers do not.
+    bool exif_rotate = false;
+    /// JPEG may be decoded at 1/2, 1/4 or 1/8 scale: faster, and no longer equal to Pillow.
+    bool fast_decode = false;
+    /// Receives what the library has to say. Called from any thread; must not throw.
+    std::function<void(LogLevel, std::string_view)> log;
+};
+
+/// A photo as the caller has it. The engine decodes it.
+struct YEOUL_API Photo {
+    std::filesystem::path path;    // read by a decoding thread when `encoded` and `pixels` are empty
+    std::vector<uint8_t> encoded;  // JPEG, PNG, WebP, HEIC, BMP or PNM bytes
+    std::vector<uint8_t> pixels;   // (height, width, 3), RGB
+    int height = 0, width = 0;     // of `pixels`
+
+    static Photo file(std::filesystem::path path);
+    static Photo bytes(std::vector<uint8_t> encoded);
+    static Photo rgb(std::vector<uint8_t> pixels, int height, int width);
+};
+
+struct ItemError {
+    ErrorCode code;
+    std::string message; // one sentence: what, which value, what to do
+};
+
+/// Where one photo's time went. `queue` is what neither decoding nor computing explains; `compute`
+/// is the time of the whole batch that the photo was in.
+struct StageTimes {
+    double read_ms = 0, decode_ms = 0, preprocess_ms = 0, queue_ms = 0, compute_ms = 0,
+           total_ms = 0;
+};
+
+struct Result {
+    std::vector<float> embedding; // (dim); empty when `error` is set
+    std::optional<ItemError> error;
+    StageTimes times;
+    int width = 0, height = 0; // of the decoded photo
+    std::string format;        // "jpeg"
+    int batch = 0;             // photos in the forward pass that computed it
+};
+
+struct Request {
+    std::vector<Photo> photos;
+    /// Divide each vector by its L2 norm. Off: transformers' raw `image_embeds`.
+    bool normalize = false;
+    /// Photos not yet started when it is requested are answered with `cancelled`.
+    std::stop_token stop;
+    /// Called once per photo as it is finished, from an engine thread, never twice at a time for
+    /// one request; must not throw or block.
+    std::function<void(size_t index, const Result&)> on_item;
+};
+
+/// One line of what the model directory says, as understood.
+struct Fact {
+    std::string group, key, value;
+};
+
+/// Which kernel or plan serves an op, and why.
+struct OpPlan {
+    std::string op, shape, target, kernel, why;
+};
+
+struct ModelInfo {
+    std::string family; // "clip"
+    std::filesystem::path path;
+    int dim = 0;                        // of the vectors
+    int image_height = 0, image_width = 0;
+    int64_t parameters = 0;             // of the part that is run
+    std::vector<Fact> facts;
+    std::vector<OpPlan> ops;
+};
+
+struct DeviceInfo {
+    std::string kind; // "cpu", "cuda"
+    std::string name; // of the processor
+    DType dtype = DType::f32;
+    int streams = 1, threads = 1, batch_size = 1;
+};
+
+struct EngineStats {
+    int64_t photos = 0, failed = 0, batches = 0;
+    double decode_seconds = 0;  // of all decoding threads: read, decode, preprocess
+    double compute_seconds = 0; // of all compute streams
+    int64_t weight_bytes = 0, activation_bytes = 0, staging_bytes = 0;
+    double load_seconds = 0;
+};
+
+class YEOUL_API Engine {
+  public:
+    /// Loads the model and prepares everything that photos need, graphs included.
+    /// Throws `Error` with code `model`, `device`, `out_of_memory` or `invalid_argument`.
+    static Engine open(const EngineOptions& options);
+
+    Engine(Engine&&) noexcept;
+    Engine& operator=(Engine&&) noexcept;
+    ~Engine(); // answers what is queued with `cancelled`, waits for what is running
+
+    /// One result per photo, in order. Blocks.
+    std::vector<Result> embed(Request request);
+    std::vector<Result> embed(std::vector<Photo> photos);
+
+    /// Returns at once; `on_done` gets one result per photo, in order, exactly once, from an engine
+    /// thread. It must not throw, block, or destroy the engine. The engine owns the request until then.
+    void submit(Request request, std::function<void(std::vector<Result>)> on_done);
+
+    const ModelInfo& info() const;
+    const DeviceInfo& device() const;
+    EngineStats stats() const;
+
+  private:
+    class Impl;
+    explicit Engine(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+/// "0.1.0", and the library's build in one line.
+YEOUL_API std::string_view version();
+
+} // namespace yeoul

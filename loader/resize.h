@@ -1,0 +1,40 @@
+// Pillow's antialiased resize, to the byte: two passes, 22-bit fixed-point weights, 8-bit rounding
+// between them (Pillow, src/libImaging/Resample.c). Only a window of the output is computed.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "loader/preprocessor.h"
+
+namespace yeoul::loader {
+
+/// The weights of one axis for outputs [first, first + count) of a resize from `in` to `out` pixels.
+/// Output i reads inputs [begin[i], begin[i] + size[i]) with weights[i * taps ...], 22-bit fixed point.
+struct ResizeWindow {
+    int in = 0, out = 0;
+    int taps = 0; // the largest size[i]
+    std::vector<int> begin, size;
+    std::vector<int32_t> weights; // (count, taps), zero after size[i]
+    /// The input range that all outputs together read.
+    int first_input = 0, last_input = 0; // [first_input, last_input)
+};
+ResizeWindow make_resize_window(int in, int out, int first, int count, Resample resample);
+
+/// Resize to (out_height, out_width), then the window of `height` rows from `top` and `width`
+/// columns from `left` of it. The window may reach outside: those pixels are zero, as transformers'
+/// centre crop pads.
+struct ResizePlan {
+    int in_height = 0, in_width = 0;
+    int out_height = 0, out_width = 0;
+    int top = 0, left = 0, height = 0, width = 0;
+};
+/// What the preprocessor asks for a photo of this size: shortest edge with int(long * size / short)
+/// truncation, or exact; then the centre crop.
+ResizePlan plan_resize(const Preprocessor& preprocessor, int in_height, int in_width);
+
+/// y (plan.height, plan.width, 3) from x (plan.in_height, plan.in_width, 3), both RGB u8.
+/// Memory beyond x and y: the 8-bit intermediate of the rows that the window needs.
+void resize(const uint8_t* x, const ResizePlan& plan, Resample resample, uint8_t* y);
+
+} // namespace yeoul::loader
