@@ -16,34 +16,34 @@
 namespace yeoul {
 
 struct DeviceProperties {
-    std::string kind;          // "cpu", "cuda", "simt"
-    std::string name;          // "NVIDIA T4", "AMD EPYC 7763"
-    std::string isa;           // "avx2", "sm_75"
-    int compute_units = 0;     // SMs, or threads used for math
-    size_t total_bytes = 0;    // of device memory
-    bool host_memory = false;  // device pointers can be dereferenced by the host
+    std::string kind;         // "cpu", "cuda", "simt"
+    std::string name;         // "NVIDIA T4", "AMD EPYC 7763"
+    std::string isa;          // "avx2", "sm_75"
+    int compute_units = 0;    // SMs, or threads used for math
+    size_t total_bytes = 0;   // of device memory
+    bool host_memory = false; // device pointers can be dereferenced by the host
 };
 
 enum class CopyKind { host_to_device, device_to_host, device_to_device };
 
 /// A recorded sequence of work, bound to the pointers it was captured with.
 class Graph {
-  public:
+public:
     virtual ~Graph() = default;
     virtual int nodes() const = 0;
 };
 
 class EventRef {
-  public:
+public:
     explicit EventRef(void* handle) : handle_(handle) { assert(handle != nullptr); }
     void* handle() const { return handle_; }
 
-  private:
+private:
     void* handle_;
 };
 
 class Device {
-  public:
+public:
     virtual ~Device() = default;
     virtual const DeviceProperties& properties() const = 0;
 
@@ -86,28 +86,28 @@ class Device {
 
 /// Owns a stream. Work still enqueued is finished first.
 class Stream {
-  public:
+public:
     explicit Stream(Device& device) : device_(&device), ref_(device.create_stream()) {}
     ~Stream() { device_->destroy_stream(ref_); }
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
     operator StreamRef() const { return ref_; }
 
-  private:
+private:
     Device* device_;
     StreamRef ref_;
 };
 
 /// Owns an event.
 class Event {
-  public:
+public:
     explicit Event(Device& device) : device_(&device), ref_(device.create_event()) {}
     ~Event() { device_->destroy_event(ref_); }
     Event(const Event&) = delete;
     Event& operator=(const Event&) = delete;
     operator EventRef() const { return ref_; }
 
-  private:
+private:
     Device* device_;
     EventRef ref_;
 };

@@ -46,7 +46,7 @@ struct Scratch {
 };
 
 class Op {
-  public:
+public:
     virtual ~Op() = default;
     virtual size_t scratch_bytes() const { return 0; }
     /// Bytes of weights the op keeps on the device.
@@ -70,7 +70,7 @@ struct PatchesDesc {
     std::vector<int> batches;
 };
 class Patches : public Op {
-  public:
+public:
     virtual void operator()(const View& slots, const View& index, const View& y,
                             StreamRef stream) = 0;
 };
@@ -88,11 +88,12 @@ struct LinearDesc {
     std::vector<int> batches;
 };
 struct LinearWeights {
-    std::vector<View> weight; // parts of (out_i, in), or of any shape with the same elements per row
-    std::vector<View> bias;   // parts of (out_i), or empty
+    std::vector<View>
+        weight;             // parts of (out_i, in), or of any shape with the same elements per row
+    std::vector<View> bias; // parts of (out_i), or empty
 };
 class Linear : public Op {
-  public:
+public:
     virtual void operator()(const View& x, const View& y, Scratch scratch, StreamRef stream) = 0;
 };
 
@@ -112,7 +113,7 @@ struct TokenEmbeddingWeights {
     View norm_weight, norm_bias; // both or neither
 };
 class TokenEmbedding : public Op {
-  public:
+public:
     virtual void operator()(const View& x, const View& y, Scratch scratch, StreamRef stream) = 0;
 };
 
@@ -129,7 +130,7 @@ struct NormWeights {
     View weight, bias; // (dim)
 };
 class LayerNorm : public Op {
-  public:
+public:
     virtual void operator()(const View& x, const View& y, Scratch scratch, StreamRef stream) = 0;
 };
 
@@ -146,7 +147,7 @@ struct AttentionDesc {
     std::vector<int> batches;
 };
 class Attention : public Op {
-  public:
+public:
     virtual void operator()(const View& qkv, const View& y, Scratch scratch, StreamRef stream) = 0;
 };
 
@@ -154,7 +155,8 @@ class Attention : public Op {
 // The end of an image tower: y[b] = layer_norm(x[b, 0]) w^T, and its length.
 //   x  (batch, tokens, dim) `x`    w  (out, dim)
 //   y  (batch, out) fp32     norm  (batch) fp32 = ||y[b]||_2
-// A row that holds NaN or infinity has a norm that is not finite: the one thing the host must check.
+// A row that holds NaN or infinity has a norm that is not finite: the one thing the host must
+// check.
 struct EmbeddingHeadDesc {
     int tokens = 0, dim = 0, out = 0;
     float eps = 1e-5f;
@@ -166,14 +168,14 @@ struct EmbeddingHeadWeights {
     View projection; // (out, dim)
 };
 class EmbeddingHead : public Op {
-  public:
+public:
     virtual void operator()(const View& x, const View& y, const View& norm, Scratch scratch,
                             StreamRef stream) = 0;
 };
 
 // ---------------------------------------------------------------------------------------------
 class Backend : public Device {
-  public:
+public:
     /// The storage types for a precision ("fp32", "bf16", "fp16", "auto"). Throws `Error` with code
     /// `device`, naming what the device lacks.
     virtual Numerics numerics(std::string_view precision) const = 0;

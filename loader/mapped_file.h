@@ -10,7 +10,7 @@ namespace yeoul::loader {
 /// Maps a whole file. Throws `Error` (`not_found` when it cannot be opened, with the reason).
 /// An empty file maps to an empty span.
 class MappedFile {
-  public:
+public:
     explicit MappedFile(const std::filesystem::path& path);
     ~MappedFile();
     MappedFile(MappedFile&& other) noexcept;
@@ -21,7 +21,7 @@ class MappedFile {
     /// being copied to a device does not count twice in the resident size.
     void drop(std::span<const std::byte> range) const noexcept;
 
-  private:
+private:
     const std::byte* data_ = nullptr;
     size_t size_ = 0;
 };

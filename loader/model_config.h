@@ -1,4 +1,5 @@
-// config.json of the Hugging Face hub, per family, with defaults filled in and legacy forms resolved.
+// config.json of the Hugging Face hub, per family, with defaults filled in and legacy forms
+// resolved.
 #pragma once
 
 #include <filesystem>

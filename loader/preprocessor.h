@@ -1,4 +1,5 @@
-// How a model wants its photos: preprocessor_config.json, or "image_processor" in processor_config.json.
+// How a model wants its photos: preprocessor_config.json, or "image_processor" in
+// processor_config.json.
 #pragma once
 
 #include <array>
@@ -15,9 +16,9 @@ enum class Resample { nearest = 0, lanczos = 1, bilinear = 2, bicubic = 3, box =
 struct Preprocessor {
     enum class Resize { none, shortest_edge, exact };
     Resize resize = Resize::shortest_edge;
-    int shortest_edge = 224;                  // of Resize::shortest_edge
+    int shortest_edge = 224;                     // of Resize::shortest_edge
     int resize_height = 224, resize_width = 224; // of Resize::exact
-    Resample resample = Resample::bicubic;    // bicubic and bilinear are supported
+    Resample resample = Resample::bicubic;       // bicubic and bilinear are supported
     bool center_crop = true;
     int crop_height = 224, crop_width = 224;
     bool rescale = true;

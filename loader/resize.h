@@ -9,8 +9,9 @@
 
 namespace yeoul::loader {
 
-/// The weights of one axis for outputs [first, first + count) of a resize from `in` to `out` pixels.
-/// Output i reads inputs [begin[i], begin[i] + size[i]) with weights[i * taps ...], 22-bit fixed point.
+/// The weights of one axis for outputs [first, first + count) of a resize from `in` to `out`
+/// pixels. Output i reads inputs [begin[i], begin[i] + size[i]) with weights[i * taps ...], 22-bit
+/// fixed point.
 struct ResizeWindow {
     int in = 0, out = 0;
     int taps = 0; // the largest size[i]

@@ -1,9 +1,9 @@
 // safetensors files: mapped, validated as a whole before the first tensor is handed out.
 //
 // Format: u64 little-endian N, N bytes of JSON, data. https://github.com/huggingface/safetensors
-// What is refused (`Error`, code `model`, naming file and tensor): N beyond the file or 100 MB, JSON
-// that is not an object of the right shape, duplicate names, unknown dtypes, sizes that are not
-// shape x dtype, overflow, offsets out of range, holes, overlaps, bytes that no tensor covers.
+// What is refused (`Error`, code `model`, naming file and tensor): N beyond the file or 100 MB,
+// JSON that is not an object of the right shape, duplicate names, unknown dtypes, sizes that are
+// not shape x dtype, overflow, offsets out of range, holes, overlaps, bytes that no tensor covers.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct TensorInfo {
 
 /// One file or a sharded set, seen as one collection of tensors.
 class Safetensors {
-  public:
+public:
     static Safetensors open_file(const std::filesystem::path& file);
     /// `model.safetensors`, else `model.safetensors.index.json` with its shards, else the only
     /// `*.safetensors`. A directory with only `pytorch_model.bin` is refused with the one-line
@@ -48,7 +48,7 @@ class Safetensors {
     /// See `MappedFile::drop`.
     void drop(const TensorInfo& tensor) const noexcept;
 
-  private:
+private:
     void add(std::span<const std::byte> bytes, const std::string& label);
     std::vector<std::shared_ptr<MappedFile>> mappings_;
     std::vector<std::filesystem::path> files_;

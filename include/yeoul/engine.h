@@ -9,9 +9,9 @@
 //         else
 //             use(result.embedding); // engine.info().dim floats
 //
-// Every failure of a call is an exception derived from `yeoul::Error`; every failure of one photo is
-// in that photo's `Result`. The library never ends the process, never prints, and is safe to call
-// from several threads.
+// Every failure of a call is an exception derived from `yeoul::Error`; every failure of one photo
+// is in that photo's `Result`. The library never ends the process, never prints, and is safe to
+// call from several threads.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +48,8 @@ struct EngineOptions {
     /// Photos with more pixels are refused (`image_too_large`) before they are decoded.
     /// The default is Pillow's own limit.
     int64_t max_pixels = 178'956'970;
-    /// Turns each photo upright by its EXIF orientation. Off, because Pillow and transformers do not.
+    /// Turns each photo upright by its EXIF orientation. Off, because Pillow and transformers do
+    /// not.
     bool exif_rotate = false;
     /// JPEG may be decoded at 1/2, 1/4 or 1/8 scale: faster, and no longer equal to Pillow.
     bool fast_decode = false;
@@ -58,10 +59,10 @@ struct EngineOptions {
 
 /// A photo as the caller has it. The engine decodes it.
 struct YEOUL_API Photo {
-    std::filesystem::path path;    // read by a decoding thread when `encoded` and `pixels` are empty
-    std::vector<uint8_t> encoded;  // JPEG, PNG, WebP, HEIC, BMP or PNM bytes
-    std::vector<uint8_t> pixels;   // (height, width, 3), RGB
-    int height = 0, width = 0;     // of `pixels`
+    std::filesystem::path path;   // read by a decoding thread when `encoded` and `pixels` are empty
+    std::vector<uint8_t> encoded; // JPEG, PNG, WebP, HEIC, BMP or PNM bytes
+    std::vector<uint8_t> pixels;  // (height, width, 3), RGB
+    int height = 0, width = 0;    // of `pixels`
 
     static Photo file(std::filesystem::path path);
     static Photo bytes(std::vector<uint8_t> encoded);
@@ -113,9 +114,9 @@ struct OpPlan {
 struct ModelInfo {
     std::string family; // "clip"
     std::filesystem::path path;
-    int dim = 0;                        // of the vectors
+    int dim = 0; // of the vectors
     int image_height = 0, image_width = 0;
-    int64_t parameters = 0;             // of the part that is run
+    int64_t parameters = 0; // of the part that is run
     std::vector<Fact> facts;
     std::vector<OpPlan> ops;
 };
@@ -136,7 +137,7 @@ struct EngineStats {
 };
 
 class YEOUL_API Engine {
-  public:
+public:
     /// Loads the model and prepares everything that photos need, graphs included.
     /// Throws `Error` with code `model`, `device`, `out_of_memory` or `invalid_argument`.
     static Engine open(const EngineOptions& options);
@@ -150,14 +151,15 @@ class YEOUL_API Engine {
     std::vector<Result> embed(std::vector<Photo> photos);
 
     /// Returns at once; `on_done` gets one result per photo, in order, exactly once, from an engine
-    /// thread. It must not throw, block, or destroy the engine. The engine owns the request until then.
+    /// thread. It must not throw, block, or destroy the engine. The engine owns the request until
+    /// then.
     void submit(Request request, std::function<void(std::vector<Result>)> on_done);
 
     const ModelInfo& info() const;
     const DeviceInfo& device() const;
     EngineStats stats() const;
 
-  private:
+private:
     class Impl;
     explicit Engine(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;

@@ -38,31 +38,43 @@ enum class ErrorCode {
 /// The fixed name of a code, as it appears in JSON and metrics: "bad_image".
 constexpr std::string_view name(ErrorCode code) {
     constexpr std::string_view kNames[] = {
-        "not_found",     "bad_image",   "unsupported_image", "image_too_large", "deadline_exceeded",
-        "queue_full",    "out_of_memory", "non_finite",      "device_lost",     "cancelled",
-        "invalid_argument", "model",    "device",            "io",              "internal",
+        "not_found",
+        "bad_image",
+        "unsupported_image",
+        "image_too_large",
+        "deadline_exceeded",
+        "queue_full",
+        "out_of_memory",
+        "non_finite",
+        "device_lost",
+        "cancelled",
+        "invalid_argument",
+        "model",
+        "device",
+        "io",
+        "internal",
     };
     return kNames[static_cast<int>(code)];
 }
 
 class YEOUL_API Error : public std::runtime_error {
-  public:
+public:
     Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
     ErrorCode code() const { return code_; }
 
-  private:
+private:
     ErrorCode code_;
 };
 
 class YEOUL_API OutOfMemory : public Error {
-  public:
+public:
     OutOfMemory(size_t bytes, const std::string& where)
         : Error(ErrorCode::out_of_memory,
                 "out of memory: " + std::to_string(bytes) + " bytes for " + where),
           bytes_(bytes) {}
     size_t bytes() const { return bytes_; }
 
-  private:
+private:
     size_t bytes_;
 };
 

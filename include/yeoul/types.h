@@ -101,14 +101,14 @@ struct View {
 /// A stream that somebody else owns. There is no default stream: it cannot be made from 0 or
 /// nullptr, it is the last argument of every asynchronous call, and it has no default.
 class StreamRef {
-  public:
+public:
     explicit StreamRef(void* handle) : handle_(handle) { assert(handle != nullptr); }
     StreamRef(std::nullptr_t) = delete;
     StreamRef(int) = delete;
     void* handle() const { return handle_; }
     friend bool operator==(StreamRef a, StreamRef b) { return a.handle_ == b.handle_; }
 
-  private:
+private:
     void* handle_;
 };
 
