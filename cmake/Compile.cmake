@@ -11,8 +11,10 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 
+# clang has no -Wshadow=local -Wno-missing-field-initializers: a plain -Wshadow there would refuse constructor arguments.
 add_library(yeoul_compile INTERFACE)
-target_compile_options(yeoul_compile INTERFACE -Wall -Wextra -Wpedantic -Wshadow=local
+target_compile_options(yeoul_compile INTERFACE -Wall -Wextra -Wpedantic
+                       $<$<CXX_COMPILER_ID:GNU>:-Wshadow=local -Wno-missing-field-initializers>
                        $<$<BOOL:${YEOUL_WERROR}>:-Werror>)
 if(YEOUL_SANITIZE STREQUAL "address")
   set(sanitize -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -34,6 +36,11 @@ function(yeoul_layer name)
     file(GLOB found CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
     list(APPEND sources ${found})
   endforeach()
+  if(NOT sources)
+    message(STATUS "${name}: no source yet")
+    file(TOUCH ${CMAKE_CURRENT_BINARY_DIR}/${name}_empty.cpp)
+    set(sources ${CMAKE_CURRENT_BINARY_DIR}/${name}_empty.cpp)
+  endif()
   add_library(${name} STATIC ${sources})
   target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
                              $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)

@@ -194,4 +194,7 @@ public:
 /// The CPU backend: oneDNN, `threads` threads for math (0: the cores this process may use).
 std::unique_ptr<Backend> make_cpu_backend(int threads);
 
+/// "oneDNN 2.6.3": what the CPU backend stands on.
+std::vector<std::string> cpu_backend_libraries();
+
 } // namespace yeoul

@@ -34,7 +34,7 @@ enum class Precision { automatic, fp32, bf16, fp16 };
 
 struct EngineOptions {
     /// A model directory as on the Hugging Face hub: config.json, a preprocessor file, safetensors.
-    std::filesystem::path model;
+    std::filesystem::path model = {};
     /// "auto", "cpu", "cuda" or "cuda:N". "auto" takes a GPU when this build and machine have one.
     std::string device = "auto";
     /// `automatic` is fp32 on a CPU and fp16 on CUDA. What the device lacks is refused by name.
@@ -54,7 +54,7 @@ struct EngineOptions {
     /// JPEG may be decoded at 1/2, 1/4 or 1/8 scale: faster, and no longer equal to Pillow.
     bool fast_decode = false;
     /// Receives what the library has to say. Called from any thread; must not throw.
-    std::function<void(LogLevel, std::string_view)> log;
+    std::function<void(LogLevel, std::string_view)> log = {};
 };
 
 /// A photo as the caller has it. The engine decodes it.
@@ -91,14 +91,14 @@ struct Result {
 };
 
 struct Request {
-    std::vector<Photo> photos;
+    std::vector<Photo> photos = {};
     /// Divide each vector by its L2 norm. Off: transformers' raw `image_embeds`.
     bool normalize = false;
     /// Photos not yet started when it is requested are answered with `cancelled`.
-    std::stop_token stop;
+    std::stop_token stop = {};
     /// Called once per photo as it is finished, from an engine thread, never twice at a time for
     /// one request; must not throw or block.
-    std::function<void(size_t index, const Result&)> on_item;
+    std::function<void(size_t index, const Result&)> on_item = {};
 };
 
 /// One line of what the model directory says, as understood.
@@ -117,6 +117,7 @@ struct ModelInfo {
     int dim = 0; // of the vectors
     int image_height = 0, image_width = 0;
     int64_t parameters = 0; // of the part that is run
+    double gflop = 0;       // per photo
     std::vector<Fact> facts;
     std::vector<OpPlan> ops;
 };

@@ -1,0 +1,30 @@
+// The backends of this build, and what each can do on this machine.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/ops.h"
+
+namespace yeoul {
+
+/// "auto", "cpu", "cuda" or "cuda:N". Throws `Error`: `device` when this build or machine lacks it,
+/// `invalid_argument` for anything else.
+std::unique_ptr<Backend> make_backend(const std::string& device, int threads);
+
+/// Cores this process may use.
+int usable_cores();
+
+struct BackendReport {
+    std::string kind; // "cpu", "cuda"
+    bool usable = false;
+    DeviceProperties properties;         // when usable
+    std::vector<std::string> precisions; // that it takes: "fp32"
+    std::vector<std::string> libraries;  // "oneDNN 2.6.3"
+    std::string problem, fix;            // when not usable
+};
+/// For `doctor`. Never throws for a backend that is missing or broken: it says so.
+std::vector<BackendReport> probe_backends();
+
+} // namespace yeoul

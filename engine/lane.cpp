@@ -1,0 +1,93 @@
+#include "engine/lane.h"
+
+#include <algorithm>
+
+namespace yeoul {
+
+Lane::Lane(Backend& backend, VisionModel& model, const std::vector<int>& batches)
+    : backend_(backend), model_(model), batches_(batches),
+      slot_bytes_(static_cast<size_t>(model.image_height()) * model.image_width() * 3),
+      arena_bytes_(model.activation_bytes(batches.back())),
+      arena_(make_device_memory(backend, arena_bytes_)),
+      slots_(make_device_memory(backend, slot_bytes_ * batches.back())),
+      index_(make_device_memory(backend, sizeof(int32_t) * batches.back())),
+      embeds_(make_device_memory(backend, sizeof(float) * batches.back() * model.dim())),
+      norms_(make_device_memory(backend, sizeof(float) * batches.back())),
+      host_slots_(make_pinned_memory(backend, slot_bytes_ * batches.back())),
+      host_index_(make_pinned_memory(backend, sizeof(int32_t) * batches.back())),
+      host_embeds_(make_pinned_memory(backend, sizeof(float) * batches.back() * model.dim())),
+      host_norms_(make_pinned_memory(backend, sizeof(float) * batches.back())), stream_(backend) {
+    staging_bytes_ =
+        (slot_bytes_ + sizeof(int32_t) + sizeof(float) * (model.dim() + 1)) * capacity();
+    rows_.reserve(capacity());
+    for (int batch : batches_)
+        capture(batch);
+}
+
+Lane::~Lane() = default;
+
+uint8_t* Lane::staging(int i) const {
+    return static_cast<uint8_t*>(host_slots_.get()) + slot_bytes_ * i;
+}
+
+VisionModel::Input Lane::input(int batch) const {
+    return {
+        View(slots_.get(), DType::u8, {capacity(), model_.image_height(), model_.image_width(), 3}),
+        View(index_.get(), DType::i32, {batch})};
+}
+
+VisionModel::Output Lane::output(int batch) const {
+    return {View(embeds_.get(), DType::f32, {batch, model_.dim()}),
+            View(norms_.get(), DType::f32, {batch})};
+}
+
+void Lane::capture(int batch) {
+    backend_.begin_capture(stream_);
+    try {
+        model_.forward(input(batch), output(batch), Arena(arena_.get(), arena_bytes_), stream_);
+        graphs_.push_back(backend_.end_capture(stream_));
+    } catch (...) {
+        backend_.abandon_capture(stream_);
+        throw;
+    }
+}
+
+const std::vector<Lane::Row>& Lane::run(const std::vector<int>& photos) {
+    YEOUL_REQUIRE(photos.size() <= static_cast<size_t>(capacity()),
+                  photos.size() << " photos, this lane takes " << capacity());
+    rows_.clear();
+    if (photos.empty())
+        return rows_;
+
+    const int last = *std::max_element(photos.begin(), photos.end());
+    backend_.copy(slots_.get(), host_slots_.get(), slot_bytes_ * (last + 1),
+                  CopyKind::host_to_device, stream_);
+
+    auto* index = static_cast<int32_t*>(host_index_.get());
+    auto* embeds = static_cast<float*>(host_embeds_.get());
+    auto* norms = static_cast<float*>(host_norms_.get());
+    std::copy(photos.begin(), photos.end(), index);
+
+    const int count = static_cast<int>(photos.size()), dim = model_.dim();
+    for (int done = 0; done < count;) {
+        const auto next =
+            std::prev(std::upper_bound(batches_.begin(), batches_.end(), count - done));
+        const int batch = *next;
+        backend_.copy(index_.get(), index + done, sizeof(int32_t) * batch, CopyKind::host_to_device,
+                      stream_);
+        backend_.launch(*graphs_[next - batches_.begin()], stream_);
+        backend_.copy(embeds + static_cast<size_t>(done) * dim, embeds_.get(),
+                      sizeof(float) * batch * dim, CopyKind::device_to_host, stream_);
+        backend_.copy(norms + done, norms_.get(), sizeof(float) * batch, CopyKind::device_to_host,
+                      stream_);
+        for (int i = done; i < done + batch; ++i)
+            rows_.push_back({embeds + static_cast<size_t>(i) * dim, 0, batch});
+        done += batch;
+    }
+    backend_.synchronize(stream_);
+    for (int i = 0; i < count; ++i)
+        rows_[i].norm = norms[i];
+    return rows_;
+}
+
+} // namespace yeoul

@@ -1,0 +1,54 @@
+// One compute stream with everything a forward pass on it needs: activations, photo slots, staging
+// and a captured graph per batch size. Lanes of an engine share the model.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/models/model.h"
+
+namespace yeoul {
+
+/// Used by one thread at a time. Once made it allocates nothing.
+class Lane {
+public:
+    /// Captures a graph for each of `batches` (ascending, starting with 1).
+    Lane(Backend& backend, VisionModel& model, const std::vector<int>& batches);
+    ~Lane();
+
+    int capacity() const { return batches_.back(); }
+    /// Host pixels (image_height, image_width, 3) of photo i, i < capacity(), to be filled before
+    /// `run`.
+    uint8_t* staging(int i) const;
+
+    struct Row {
+        const float* embedding; // (dim), valid until the next `run`
+        float norm;             // of it; not finite when the row is not
+        int batch;              // of the graph that computed it
+    };
+    /// Computes the photos staged at `photos` and waits. Returns a row for each, in that order.
+    /// Any number up to the capacity: it is split into the planned batch sizes, largest first.
+    const std::vector<Row>& run(const std::vector<int>& photos);
+
+    size_t activation_bytes() const { return arena_bytes_; }
+    size_t slot_bytes() const { return slot_bytes_ * capacity(); }
+    size_t staging_bytes() const { return staging_bytes_; }
+
+private:
+    VisionModel::Input input(int batch) const;
+    VisionModel::Output output(int batch) const;
+    void capture(int batch);
+
+    Backend& backend_;
+    VisionModel& model_;
+    std::vector<int> batches_;
+    size_t slot_bytes_, arena_bytes_, staging_bytes_ = 0;
+
+    DeviceMemory arena_, slots_, index_, embeds_, norms_;
+    PinnedMemory host_slots_, host_index_, host_embeds_, host_norms_;
+    std::vector<Row> rows_;
+    std::vector<std::unique_ptr<Graph>> graphs_; // one per batch of batches_
+    Stream stream_;                              // last: it is drained before the memory goes
+};
+
+} // namespace yeoul

@@ -1,0 +1,110 @@
+// CLIP's image tower against the tensors that transformers computes, block by block, and the proof
+// that this comparison sees the mistakes that such a forward pass is prone to.
+#include <doctest/doctest.h>
+
+#include "tests/engine/altered_backend.h"
+#include "tests/engine/golden.h"
+
+using namespace yeoul;
+using namespace yeoul::test;
+
+namespace {
+
+// fp32 on both sides. Sums of up to 3,072 products differ by their order: about
+// sqrt(3072) * 2^-24 = 3e-6 relative to the sum of magnitudes, per layer; an order of magnitude
+// above that still sees every real mistake (the least of the faults below moves max/rms by 1e-2).
+constexpr double kLeastCosine = 0.999999;
+constexpr double kMostMaxOverRms = 1e-4;
+
+bool passes(const Distance& d) {
+    return d.finite && d.cosine >= kLeastCosine && d.max_over_rms <= kMostMaxOverRms;
+}
+
+/// The distance of every tensor that both sides have.
+std::map<std::string, Distance> distances(const Tensors& seen, const Tensors& reference) {
+    std::map<std::string, Distance> result;
+    for (const auto& [name, tensor] : seen) {
+        const auto expected = reference.find(name);
+        if (expected == reference.end() || expected->second.values.size() != tensor.values.size())
+            continue;
+        result.emplace(name, distance_by_row(tensor.values, expected->second.values,
+                                             static_cast<size_t>(tensor.shape.back())));
+    }
+    return result;
+}
+
+std::filesystem::path quick_gelu_model() {
+    for (const std::filesystem::path& directory : golden_clip_models())
+        if (loader::read_model_config(directory).clip_vision.hidden_act == "quick_gelu")
+            return directory;
+    FAIL("no golden model with quick_gelu");
+    return {};
+}
+
+} // namespace
+
+TEST_CASE("clip: every block of every golden model equals transformers in fp32") {
+    const std::unique_ptr<Backend> backend = make_cpu_backend(2);
+    const auto models = golden_clip_models();
+    REQUIRE(models.size() >= 6);
+    for (const std::filesystem::path& directory : models) {
+        CAPTURE(directory.filename().string());
+        const Golden golden(directory);
+        const auto all =
+            distances(forward(golden, *backend, backend->numerics("fp32")), golden.reference);
+        // pre_layrnorm, each block, the end
+        REQUIRE(all.size() == static_cast<size_t>(golden.config.clip_vision.num_hidden_layers) + 2);
+        double worst = 0;
+        for (const auto& [name, d] : all) {
+            CAPTURE(name);
+            CAPTURE(d.cosine);
+            CAPTURE(d.max_over_rms);
+            CHECK(d.finite);
+            CHECK(passes(d));
+            worst = std::max(worst, d.max_over_rms);
+        }
+        MESSAGE(directory.filename().string() << ": worst max|difference|/rms " << worst);
+    }
+}
+
+TEST_CASE("clip: the gate sees each of seven faults") {
+    const std::unique_ptr<Backend> cpu = make_cpu_backend(2);
+    const Numerics fp32 = cpu->numerics("fp32");
+    Golden golden(quick_gelu_model());
+    AlteredBackend backend(*cpu);
+
+    SUBCASE("none: the unaltered model passes through the same path") {
+        const auto all = distances(forward(golden, backend, fp32), golden.reference);
+        CHECK(passes(all.at("image_embeds")));
+        return;
+    }
+    SUBCASE("GELU for QuickGELU") {
+        golden.config.clip_vision.hidden_act = "gelu";
+    }
+    SUBCASE("uniform attention") {
+        backend.alter_attention = [](AttentionDesc& desc) { desc.scale = 0; };
+    }
+    SUBCASE("missing scale") {
+        backend.alter_attention = [](AttentionDesc& desc) { desc.scale = 1; };
+    }
+    SUBCASE("last key dropped") {
+        backend.drop_last_key = true;
+    }
+    SUBCASE("BGR") {
+        for (size_t i = 0; i < golden.pixels.size(); i += 3)
+            std::swap(golden.pixels[i], golden.pixels[i + 2]);
+    }
+    SUBCASE("no position") {
+        backend.drop_position = true;
+    }
+    SUBCASE("one block skipped") {
+        --golden.config.clip_vision.num_hidden_layers;
+    }
+
+    const Distance end =
+        distances(forward(golden, backend, fp32), golden.reference).at("image_embeds");
+    MESSAGE("cosine " << end.cosine << ", max|difference|/rms " << end.max_over_rms);
+    CHECK(end.finite);
+    CHECK_FALSE(end.cosine >= kLeastCosine);
+    CHECK_FALSE(end.max_over_rms <= 100 * kMostMaxOverRms); // far beyond, not just beyond
+}
