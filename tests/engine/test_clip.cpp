@@ -2,6 +2,8 @@
 // that this comparison sees the mistakes that such a forward pass is prone to.
 #include <doctest/doctest.h>
 
+#include "loader/json.h"
+#include "loader/model_directory.h"
 #include "tests/engine/altered_backend.h"
 #include "tests/engine/golden.h"
 
@@ -107,4 +109,51 @@ TEST_CASE("clip: the gate sees each of seven faults") {
     CHECK(end.finite);
     CHECK_FALSE(end.cosine >= kLeastCosine);
     CHECK_FALSE(end.max_over_rms <= 100 * kMostMaxOverRms); // far beyond, not just beyond
+}
+
+namespace {
+
+/// Norm of the difference over norm, photo by photo over all of a photo's values; the worst one.
+double worst_relative_l2(const Tensor& tensor, const Tensor& reference, int photos) {
+    const size_t count = tensor.values.size() / photos;
+    double worst = 0;
+    for (int i = 0; i < photos; ++i) {
+        const Distance d = distance(std::span(tensor.values).subspan(i * count, count),
+                                    std::span(reference.values).subspan(i * count, count));
+        worst = std::max(worst, d.finite ? d.relative_l2 : INFINITY);
+    }
+    return worst;
+}
+
+} // namespace
+
+TEST_CASE("clip: bf16 is no further from fp32 than transformers' own bf16") {
+    const std::unique_ptr<Backend> backend = make_cpu_backend(2);
+    Numerics bf16;
+    try {
+        bf16 = backend->numerics("bf16");
+    } catch (const Error& error) {
+        MESSAGE("skipped: " << error.what());
+        return;
+    }
+    for (const std::filesystem::path& directory : golden_clip_models()) {
+        CAPTURE(directory.filename().string());
+        const Golden golden(directory);
+        const loader::Json json =
+            loader::parse_json(loader::read_text_file(directory / "golden.json"), "golden.json");
+        const Tensors seen = forward(golden, *backend, bf16);
+        double log_ratio = 0;
+        for (const auto& [name, tensor] : seen) {
+            CAPTURE(name);
+            const double theirs = json.find("bf16")->find(name)->find("rel_l2")->number();
+            const double ours = worst_relative_l2(tensor, golden.reference.at(name), golden.photos);
+            log_ratio += std::log(ours / theirs) / static_cast<double>(seen.size());
+            // Both are sums of independent roundings of three photos: one tensor scatters by tens
+            // of percent, their geometric mean over all tensors of a model does not.
+            CHECK(ours <= 1.5 * theirs);
+        }
+        MESSAGE(directory.filename().string()
+                << ": error over transformers' bf16 error " << std::exp(log_ratio));
+        CHECK(std::exp(log_ratio) <= 1.0);
+    }
 }
