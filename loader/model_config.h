@@ -20,7 +20,7 @@ struct ClipVisionConfig {
     int num_channels = 3;
     int image_size = 224;
     int patch_size = 32;
-    std::string hidden_act = "quick_gelu"; // "quick_gelu", "gelu", "gelu_pytorch_tanh", ...
+    std::string hidden_act = "quick_gelu"; // or "gelu", "gelu_pytorch_tanh", "relu"
     double layer_norm_eps = 1e-5;
 
     int patches() const { return (image_size / patch_size) * (image_size / patch_size); }

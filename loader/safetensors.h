@@ -31,6 +31,7 @@ struct TensorInfo {
 /// One file or a sharded set, seen as one collection of tensors.
 class Safetensors {
 public:
+    /// `Error`: `not_found` when it cannot be read, `model` as above.
     static Safetensors open_file(const std::filesystem::path& file);
     /// `model.safetensors`, else `model.safetensors.index.json` with its shards, else the only
     /// `*.safetensors`. A directory with only `pytorch_model.bin` is refused with the one-line
@@ -49,6 +50,7 @@ public:
     void drop(const TensorInfo& tensor) const noexcept;
 
 private:
+    static Safetensors open_shards(const std::filesystem::path& index);
     void add(std::span<const std::byte> bytes, const std::string& label);
     std::vector<std::shared_ptr<MappedFile>> mappings_;
     std::vector<std::filesystem::path> files_;
@@ -57,7 +59,8 @@ private:
 };
 
 /// A view of a float tensor (F32, F16, BF16) for the kernels' load path; rank at most 4. Throws
-/// `Error`, code `model`, for other dtypes or extents above INT_MAX. `data` may be unaligned.
+/// `Error`, code `model`, for other dtypes or extents above INT_MAX. `data` may be unaligned and is
+/// read-only memory.
 View view(const TensorInfo& tensor);
 
 struct TensorToWrite {
@@ -67,7 +70,9 @@ struct TensorToWrite {
     std::span<const std::byte> data;
 };
 /// Writes a file that `open_file` accepts: header padded to 8 bytes, tensors in the order given.
-/// Written beside `file` and renamed, so no half file is left. Throws `Error`, code `io`.
+/// Written beside `file` and renamed, so no half file is left. Bytes of names and metadata
+/// that are not UTF-8 become U+FFFD. Throws `Error`: `io`, and `invalid_argument` for names that
+/// occur twice, unknown dtypes and data that is not shape x dtype.
 void write_safetensors(const std::filesystem::path& file, const std::vector<TensorToWrite>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
