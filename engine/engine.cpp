@@ -80,12 +80,13 @@ public:
                    .streams = options.streams,
                    .threads = threads,
                    .batch_size = batch_size};
-        dispatcher_ =
-            std::make_unique<Dispatcher>(std::move(lanes), opened.preprocessor,
-                                         loader::DecodeOptions{.max_pixels = options.max_pixels,
-                                                               .exif_rotate = options.exif_rotate,
-                                                               .fast = options.fast_decode},
-                                         info_.dim, threads, options.log);
+        dispatcher_ = std::make_unique<Dispatcher>(
+            std::move(lanes), opened.preprocessor,
+            loader::DecodeOptions{.max_pixels = options.max_pixels,
+                                  .exif_rotate = options.exif_rotate,
+                                  .alpha_on_white = !options.drop_alpha,
+                                  .fast = options.fast_decode},
+            info_.dim, threads, options.log);
         load_seconds_ =
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }

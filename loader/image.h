@@ -16,6 +16,9 @@ std::string_view name(ImageFormat format); // "jpeg"
 struct DecodeOptions {
     int64_t max_pixels = 178'956'970; // Pillow's limit; larger is refused before decoding
     bool exif_rotate = false;
+    /// PNG and WebP: lay transparent pixels on white, as transformers does since version 5. Off:
+    /// keep the colours under them, as Pillow's convert("RGB") does.
+    bool alpha_on_white = false;
     bool fast = false; // JPEG at 1/2, 1/4 or 1/8 scale where twice the target size remains
 };
 

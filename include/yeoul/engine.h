@@ -51,6 +51,9 @@ struct EngineOptions {
     /// Turns each photo upright by its EXIF orientation. Off, because Pillow and transformers do
     /// not.
     bool exif_rotate = false;
+    /// Transparent pixels (PNG, WebP) are laid on white, as transformers does since version 5. True
+    /// keeps the colours under them, as transformers 4, open_clip and Pillow's convert("RGB") do.
+    bool drop_alpha = false;
     /// JPEG may be decoded at 1/2, 1/4 or 1/8 scale: faster, and no longer equal to Pillow.
     bool fast_decode = false;
     /// Receives what the library has to say. Called from any thread; must not throw.

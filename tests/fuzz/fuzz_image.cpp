@@ -45,6 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     options.max_pixels = 1 << 20;
     options.exif_rotate = true;
     options.fast = size % 2 == 1;
+    options.alpha_on_white = size % 3 == 1;
     const std::span<const uint8_t> encoded(data, size);
     try {
         MiddleSink sink;
