@@ -5,6 +5,7 @@
 // plan or a packed weight needs. Calling it enqueues work on a stream: it neither allocates device
 // memory, synchronizes nor reads back, so a forward pass can be captured. One op may be called from
 // several streams at once, each with its own activations and scratch, and gives bitwise the same.
+// It outlives the work and the graphs that it was called into.
 //
 // Views are checked at the call (rank, extents, dtype, non-null): a mismatch throws
 // `invalid_argument` naming the value, before anything is enqueued. The leading extent is the batch

@@ -1,0 +1,71 @@
+#include "kernels/cpu/checks.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/cpu/processor.h"
+
+namespace yeoul::cpu {
+
+Batches::Batches(const char* op, std::vector<int> batches) : op_(op), sizes_(std::move(batches)) {
+    YEOUL_REQUIRE(!sizes_.empty(), op << ": no batch sizes to plan for");
+    std::sort(sizes_.begin(), sizes_.end());
+    sizes_.erase(std::unique(sizes_.begin(), sizes_.end()), sizes_.end());
+    require_positive(op, "a batch size", sizes_.front());
+}
+
+size_t Batches::index(int batch) const {
+    const auto found = std::lower_bound(sizes_.begin(), sizes_.end(), batch);
+    if (found != sizes_.end() && *found == batch)
+        return static_cast<size_t>(found - sizes_.begin());
+    std::string planned;
+    for (int size : sizes_)
+        planned += (planned.empty() ? "" : ", ") + std::to_string(size);
+    YEOUL_REQUIRE(false, op_ << ": batch " << batch << " was not planned; planned are " << planned);
+    return 0;
+}
+
+void require_activation(const char* op, const char* what, const View& view, DType dtype, int batch,
+                        std::initializer_list<int> extents) {
+    View wanted(view.data, dtype, {});
+    wanted.shape[wanted.rank++] = batch;
+    for (int extent : extents)
+        wanted.shape[wanted.rank++] = extent;
+    const bool same =
+        view.dtype == dtype && view.rank == wanted.rank &&
+        std::equal(view.shape.begin(), view.shape.begin() + view.rank, wanted.shape.begin());
+    YEOUL_REQUIRE(same, op << ": " << what << " is " << view.to_string() << ", must be "
+                           << wanted.to_string());
+    YEOUL_REQUIRE(view.data != nullptr, op << ": " << what << " has no data");
+}
+
+void require_weight(const char* op, const char* what, const View& view, size_t elements) {
+    YEOUL_REQUIRE(view.data != nullptr, op << ": " << what << " has no data");
+    YEOUL_REQUIRE(view.elements() == elements, op << ": " << what << " is " << view.to_string()
+                                                  << ", must have " << elements << " elements");
+    YEOUL_REQUIRE(view.dtype == DType::f32 || view.dtype == DType::f16 || view.dtype == DType::bf16,
+                  op << ": " << what << " is " << view.to_string()
+                     << ", must be fp32, fp16 or bf16");
+}
+
+void require_positive(const char* op, const char* what, int value) {
+    YEOUL_REQUIRE(value >= 1, op << ": " << what << " is " << value << ", must be at least 1");
+}
+
+void require_computable(const char* op, const char* what, DType dtype) {
+    if (dtype == DType::f32 || (dtype == DType::bf16 && has_bf16()))
+        return;
+    throw Error(ErrorCode::device, std::string(op) + ": " + what + " is " +
+                                       std::string(name(dtype)) + ", which this processor (" +
+                                       isa_name() + ") does not compute; take fp32");
+}
+
+void require_scratch(const char* op, Scratch scratch, size_t bytes) {
+    YEOUL_REQUIRE(scratch.bytes >= bytes, op << ": scratch has " << scratch.bytes
+                                             << " bytes, must have at least " << bytes);
+    YEOUL_REQUIRE(bytes == 0 || scratch.data != nullptr, op << ": scratch has no data");
+    YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(scratch.data) % 64 == 0,
+                  op << ": scratch is not 64-byte aligned");
+}
+
+} // namespace yeoul::cpu

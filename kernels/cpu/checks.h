@@ -1,0 +1,46 @@
+// What a call is refused for, in one sentence each, before anything is enqueued.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "kernels/ops.h"
+
+namespace yeoul::cpu {
+
+/// The batch sizes an op is planned for, in ascending order.
+class Batches {
+public:
+    /// Throws `invalid_argument` unless there is one and all are at least 1.
+    Batches(const char* op, std::vector<int> batches);
+    const std::vector<int>& sizes() const { return sizes_; }
+    int largest() const { return sizes_.back(); }
+    /// Throws `invalid_argument` naming the batch and the planned ones.
+    size_t index(int batch) const;
+
+private:
+    const char* op_;
+    std::vector<int> sizes_;
+};
+
+/// Non-null, of that dtype, and (batch, extents...).
+void require_activation(const char* op, const char* what, const View& view, DType dtype, int batch,
+                        std::initializer_list<int> extents);
+
+/// Non-null and `elements` values of fp32, fp16 or bf16.
+void require_weight(const char* op, const char* what, const View& view, size_t elements);
+
+void require_positive(const char* op, const char* what, int value);
+
+/// fp32, or bf16 where the processor has it: else `Error` with code `device`.
+void require_computable(const char* op, const char* what, DType dtype);
+
+void require_scratch(const char* op, Scratch scratch, size_t bytes);
+
+/// The leading extent of a view of any rank; 0 for rank 0.
+inline int leading(const View& view) {
+    return view.rank == 0 ? 0 : view.shape[0];
+}
+
+} // namespace yeoul::cpu

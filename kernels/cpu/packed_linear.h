@@ -1,0 +1,47 @@
+// A matrix packed once for oneDNN, and the plans that multiply by it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/memory.h"
+#include "kernels/cpu/onednn.h"
+#include "kernels/ops.h"
+
+namespace yeoul::cpu {
+
+/// y = act(x w^T + bias), or y += x w^T + bias, for x of (rows, in) with any of the planned rows.
+class PackedLinear {
+public:
+    /// `desc.rows` and `desc.batches` are not used: `rows` has the row counts to plan for, in
+    /// ascending order. Call it under `run_with_math_threads`.
+    PackedLinear(const char* op, const Onednn& onednn, const LinearDesc& desc,
+                 const LinearWeights& weights, const std::vector<int>& rows);
+
+    /// `plan` is an index into `rows`.
+    Call call(size_t plan, void* x, void* y, void* scratch) const;
+    size_t scratch_bytes() const { return scratch_bytes_; }
+    size_t weight_bytes() const { return weight_.bytes() + bias_.bytes(); }
+    const std::string& kernel(size_t plan) const { return plans_[plan].kernel; }
+
+private:
+    struct Plan {
+        dnnl::primitive primitive;
+        dnnl::memory::desc x, weight, bias, y, scratchpad;
+        std::string kernel;
+    };
+    enum class Form { matmul, convolution };
+
+    Form choose_form(int rows) const;
+    Plan plan(Form form, int rows, const dnnl::memory::desc& weight) const;
+    dnnl::memory::desc weight_desc(Form form, bool packed) const;
+
+    Onednn onednn_;
+    LinearDesc desc_;
+    bool has_bias_;
+    std::vector<Plan> plans_;
+    Buffer weight_, bias_;
+    size_t scratch_bytes_ = 0;
+};
+
+} // namespace yeoul::cpu

@@ -1,0 +1,18 @@
+// What this processor is called and can do.
+#pragma once
+
+#include <string>
+
+namespace yeoul::cpu {
+
+/// "AMD EPYC 7763 64-Core Processor", from the kernel.
+std::string processor_name();
+
+/// The instruction set that oneDNN will use: "avx2", "avx512_core_bf16".
+std::string isa_name();
+
+/// Whether oneDNN computes bf16 with instructions made for it; without them it refuses bf16 or
+/// computes it slower than fp32.
+bool has_bf16();
+
+} // namespace yeoul::cpu

@@ -1,0 +1,106 @@
+#include "tests/kernels/reference.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace yeoul::test {
+
+double activate(Activation activation, double x) {
+    switch (activation) {
+    case Activation::none:
+        break;
+    case Activation::quick_gelu:
+        return x / (1 + std::exp(-1.702 * x));
+    case Activation::gelu:
+        return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case Activation::gelu_tanh:
+        return 0.5 * x *
+               (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    case Activation::relu:
+        return std::max(x, 0.0);
+    }
+    return x;
+}
+
+std::vector<double> linear(const std::vector<float>& x, const std::vector<float>& w,
+                           const std::vector<float>& bias, int in, int out, Activation activation) {
+    const size_t rows = x.size() / in;
+    std::vector<double> y(rows * out);
+    for (size_t row = 0; row < rows; ++row)
+        for (int o = 0; o < out; ++o) {
+            const float* a = x.data() + row * in;
+            const float* b = w.data() + static_cast<size_t>(o) * in;
+            double sum = bias.empty() ? 0 : bias[o];
+            for (int i = 0; i < in; ++i)
+                sum += static_cast<double>(a[i]) * b[i];
+            y[row * out + o] = activate(activation, sum);
+        }
+    return y;
+}
+
+std::vector<double> layer_norm(const std::vector<double>& x, const std::vector<float>& weight,
+                               const std::vector<float>& bias, double eps) {
+    const size_t dim = weight.size();
+    std::vector<double> y(x.size());
+    for (size_t row = 0; row < x.size(); row += dim) {
+        double mean = 0, variance = 0;
+        for (size_t i = 0; i < dim; ++i)
+            mean += x[row + i] / static_cast<double>(dim);
+        for (size_t i = 0; i < dim; ++i)
+            variance += (x[row + i] - mean) * (x[row + i] - mean) / static_cast<double>(dim);
+        for (size_t i = 0; i < dim; ++i)
+            y[row + i] = (x[row + i] - mean) / std::sqrt(variance + eps) * weight[i] + bias[i];
+    }
+    return y;
+}
+
+std::vector<double> attention(const std::vector<float>& qkv, int tokens, int heads, int head_dim,
+                              double scale, bool causal) {
+    const size_t dim = static_cast<size_t>(heads) * head_dim;
+    const size_t photos = qkv.size() / (3 * dim * tokens);
+    std::vector<double> y(photos * tokens * dim);
+    std::vector<double> p(tokens);
+    for (size_t photo = 0; photo < photos; ++photo)
+        for (int head = 0; head < heads; ++head)
+            for (int i = 0; i < tokens; ++i) {
+                // part: 0 is q, 1 is k, 2 is v
+                const auto at = [&](size_t part, int token) {
+                    return qkv.data() + (photo * tokens + token) * 3 * dim + part * dim +
+                           static_cast<size_t>(head) * head_dim;
+                };
+                const int seen = causal ? i + 1 : tokens;
+                double largest = -INFINITY, total = 0;
+                for (int j = 0; j < seen; ++j) {
+                    p[j] = 0;
+                    for (int d = 0; d < head_dim; ++d)
+                        p[j] += scale * at(0, i)[d] * at(1, j)[d];
+                    largest = std::max(largest, p[j]);
+                }
+                for (int j = 0; j < seen; ++j)
+                    total += p[j] = std::exp(p[j] - largest);
+                double* out =
+                    y.data() + (photo * tokens + i) * dim + static_cast<size_t>(head) * head_dim;
+                for (int j = 0; j < seen; ++j)
+                    for (int d = 0; d < head_dim; ++d)
+                        out[d] += p[j] / total * at(2, j)[d];
+            }
+    return y;
+}
+
+double rounding(DType dtype, double value) {
+    const double magnitude = std::abs(value);
+    switch (dtype) {
+    case DType::f32:
+        return magnitude * 0x1p-24;
+    case DType::f16:
+        return std::max(magnitude * 0x1p-11, 0x1p-25);
+    case DType::bf16:
+        return magnitude * 0x1p-8;
+    case DType::i32:
+    case DType::u8:
+        break;
+    }
+    return 0;
+}
+
+} // namespace yeoul::test

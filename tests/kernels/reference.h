@@ -1,0 +1,31 @@
+// The ops of kernels/ops.h in double precision, written from their formulas.
+#pragma once
+
+#include <vector>
+
+#include "kernels/ops.h"
+
+namespace yeoul::test {
+
+double activate(Activation activation, double x);
+
+/// act(x w^T + bias); x (rows, in), w (out, in), bias (out) or empty.
+std::vector<double> linear(const std::vector<float>& x, const std::vector<float>& w,
+                           const std::vector<float>& bias, int in, int out, Activation activation);
+
+/// Layer norm of each row of `weight.size()` values.
+std::vector<double> layer_norm(const std::vector<double>& x, const std::vector<float>& weight,
+                               const std::vector<float>& bias, double eps);
+
+/// qkv (batch, tokens, 3 * heads * head_dim); gives (batch, tokens, heads * head_dim).
+std::vector<double> attention(const std::vector<float>& qkv, int tokens, int heads, int head_dim,
+                              double scale, bool causal);
+
+/// How far one rounding to `dtype` may move `value`.
+double rounding(DType dtype, double value);
+
+inline std::vector<double> widened(const std::vector<float>& values) {
+    return {values.begin(), values.end()};
+}
+
+} // namespace yeoul::test

@@ -1,0 +1,117 @@
+#include "tests/kernels/backends.h"
+#include "tests/kernels/device_tensor.h"
+#include "tests/support/random.h"
+
+using namespace yeoul;
+using namespace yeoul::test;
+
+namespace {
+
+PatchesDesc make_desc(int height, int width, int patch, DType out, std::vector<int> batches) {
+    PatchesDesc desc;
+    desc.height = height;
+    desc.width = width;
+    desc.patch = patch;
+    desc.out = out;
+    desc.batches = std::move(batches);
+    for (int channel = 0; channel < 3; ++channel)
+        for (int value = 0; value < 256; ++value) // not linear: a lookup, and one per channel
+            desc.table[channel][value] =
+                static_cast<float>((value * value) % 97 - 40 * channel) / 7;
+    return desc;
+}
+
+DeviceTensor upload(Backend& backend, const std::vector<uint8_t>& bytes,
+                    const std::vector<int>& extents) {
+    return {backend, DType::u8, extents, std::vector<float>(bytes.begin(), bytes.end())};
+}
+
+// y[i][patch][channel][row][column], with the position in the photo spelled out.
+std::vector<float> expected(const PatchesDesc& desc, const std::vector<uint8_t>& slots,
+                            const std::vector<int>& index) {
+    const int count = static_cast<int>(slots.size()) / (desc.height * desc.width * 3);
+    std::vector<float> y;
+    for (int slot : index)
+        for (int top = 0; top < desc.height; top += desc.patch)
+            for (int left = 0; left < desc.width; left += desc.patch)
+                for (int channel = 0; channel < 3; ++channel)
+                    for (int row = top; row < top + desc.patch; ++row)
+                        for (int column = left; column < left + desc.patch; ++column) {
+                            const bool valid = slot >= 0 && slot < count;
+                            const size_t pixel =
+                                (static_cast<size_t>(valid ? slot : 0) * desc.height + row) *
+                                    desc.width +
+                                column;
+                            y.push_back(valid ? desc.table[channel][slots[pixel * 3 + channel]]
+                                              : 0.0F);
+                        }
+    return y;
+}
+
+void check(Backend& backend, const PatchesDesc& desc, int slots, const std::vector<int>& index) {
+    INFO(desc.height << "x" << desc.width << " in patches of " << desc.patch << ", " << slots
+                     << " slots, out " << name(desc.out));
+    const int batch = static_cast<int>(index.size());
+    const auto pixels = random_bytes(static_cast<size_t>(slots) * desc.height * desc.width * 3, 1);
+    const DeviceTensor photos = upload(backend, pixels, {slots, desc.height, desc.width, 3});
+    const DeviceTensor picks(backend, DType::i32, {batch},
+                             std::vector<float>(index.begin(), index.end()));
+    const auto op = backend.patches(desc);
+    const int rows = (desc.height / desc.patch) * (desc.width / desc.patch);
+    const auto y = run_every_way(backend, op->scratch_bytes(),
+                                 {{desc.out, {batch, rows, 3 * desc.patch * desc.patch}}},
+                                 [&](const std::vector<View>& out, Scratch, StreamRef stream) {
+                                     (*op)(photos.view(), picks.view(), out[0], stream);
+                                 });
+    // One rounding, the same as the reference's: equal.
+    CHECK(y[0] == decode(encode(expected(desc, pixels, index), desc.out), desc.out));
+}
+
+} // namespace
+
+TEST_CASE("patches: cuts, normalizes and orders as a convolution weight does") {
+    in_each_precision([](Backend& backend, Numerics numerics) {
+        const auto desc = [&](int height, int width, int patch, std::vector<int> batches) {
+            return make_desc(height, width, patch, numerics.compute, std::move(batches));
+        };
+        check(backend, desc(1, 1, 1, {1}), 1, {0});
+        check(backend, desc(6, 9, 3, {2}), 3, {2, 0});
+        check(backend, desc(10, 4, 2, {1, 5}), 2, {1, 1, 0, 1, 0});
+        check(backend, desc(28, 28, 7, {1, 2, 3}), 4, {3, 0, 2});
+        check(backend, desc(224, 224, 32, {2}), 2, {1, 0});
+        check(backend, desc(224, 224, 14, {1}), 1, {0});
+    });
+}
+
+TEST_CASE("patches: -1 and slots out of range give rows of zeros") {
+    in_each_precision([](Backend& backend, Numerics numerics) {
+        check(backend, make_desc(8, 8, 4, numerics.compute, {5}), 2, {0, -1, 2, 1, 2'000'000'000});
+        check(backend, make_desc(8, 8, 4, numerics.compute, {2}), 1, {-2'000'000'000, 0});
+    });
+}
+
+TEST_CASE("patches: refuses what does not fit, by name") {
+    on_each_backend([](Backend& backend) {
+        const auto op = backend.patches(make_desc(8, 12, 4, DType::f32, {1, 2}));
+        const DeviceTensor slots(backend, DType::u8, {3, 8, 12, 3});
+        const DeviceTensor index(backend, DType::i32, {2});
+        const DeviceTensor y(backend, DType::f32, {2, 6, 48});
+        const Stream stream(backend);
+        const auto refused = [&](const View& s, const View& i, const View& out) {
+            return error_of(ErrorCode::invalid_argument, [&] { (*op)(s, i, out, stream); });
+        };
+        const View a = slots.view(), b = index.view(), c = y.view();
+        CHECK(contains(refused(View(a.data, DType::u8, {3, 12, 8, 3}), b, c), "(3, 12, 8, 3)"));
+        CHECK(contains(refused(View(a.data, DType::f32, {3, 8, 12, 3}), b, c), "fp32"));
+        CHECK(contains(refused(a, b.first(1), c), "index is (1) int32"));
+        CHECK(contains(refused(a, View(b.data, DType::u8, {2}), c), "uint8"));
+        CHECK(contains(refused(a, b, View(c.data, DType::f32, {2, 6, 47})), "(2, 6, 47)"));
+        CHECK(contains(refused(a, b, View(c.data, DType::f32, {4, 6, 48})), "batch 4"));
+        CHECK(contains(refused(View(a.data, DType::u8, {0, 8, 12, 3}), b, c), "slot"));
+        CHECK(contains(refused(a, View(nullptr, DType::i32, {2}), c), "index has no data"));
+        CHECK(
+            contains(error_of(ErrorCode::invalid_argument,
+                              [&] { (void)backend.patches(make_desc(8, 13, 4, DType::f32, {1})); }),
+                     "8x13"));
+    });
+}
