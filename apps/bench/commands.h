@@ -1,0 +1,11 @@
+// The commands of engine-bench. Each is made by the file of its name.
+#pragma once
+
+#include "apps/cli/command_line.h"
+
+namespace yeoul::bench {
+
+cli::Command model_command();
+cli::Command preprocess_command();
+
+} // namespace yeoul::bench

@@ -1,0 +1,12 @@
+// engine-bench: how fast it is here, as a table for an issue or JSON for a comparison.
+#include "apps/bench/commands.h"
+#include "apps/cli/version.h"
+
+int main(int argc, char** argv) {
+    using namespace yeoul;
+    return cli::run_program({.name = "engine-bench",
+                             .summary = "Yeoul's benchmarks.",
+                             .version = cli::version_text("engine-bench"),
+                             .commands = {bench::model_command(), bench::preprocess_command()}},
+                            argc, argv);
+}

@@ -1,0 +1,75 @@
+#include "apps/bench/model_session.h"
+
+#include <chrono>
+#include <future>
+#include <memory>
+
+#include "apps/bench/sample_photo.h"
+#include "apps/cli/engine_flags.h"
+#include "loader/model_config.h"
+
+namespace yeoul::bench {
+namespace {
+
+EngineOptions engine_options(const SessionOptions& options) {
+    EngineOptions engine;
+    engine.model = options.model;
+    engine.device = options.device;
+    engine.precision = cli::parse_precision(options.precision);
+    engine.batch_size = options.batch;
+    engine.streams = options.streams;
+    engine.threads = options.threads;
+    return engine;
+}
+
+} // namespace
+
+ModelSession::ModelSession(const SessionOptions& options)
+    : options_(options), engine_(Engine::open(engine_options(options))) {
+    const ModelInfo& info = engine_.info();
+    for (int i = 0; i < options.batch; ++i)
+        photos_.push_back(Photo::rgb(sample_pixels(info.image_height, info.image_width, i),
+                                     info.image_height, info.image_width));
+}
+
+ModelSession::Times ModelSession::run() {
+    std::vector<Request> requests(options_.streams);
+    for (Request& request : requests)
+        request.photos = photos_; // copied before the clock starts: the engine takes ownership
+    std::vector<std::future<std::vector<Result>>> answers;
+    const auto start = std::chrono::steady_clock::now();
+    for (Request& request : requests) {
+        auto promise = std::make_shared<std::promise<std::vector<Result>>>();
+        answers.push_back(promise->get_future());
+        engine_.submit(std::move(request), [promise](std::vector<Result> results) {
+            promise->set_value(std::move(results));
+        });
+    }
+    for (const auto& answer : answers)
+        answer.wait();
+    const std::chrono::duration<double, std::milli> wall = std::chrono::steady_clock::now() - start;
+    Times times{.wall_ms = wall.count(), .compute_ms = 0};
+    for (auto& answer : answers) {
+        const std::vector<Result> results = answer.get();
+        for (const Result& result : results)
+            if (result.error)
+                throw Error(result.error->code, result.error->message);
+        times.compute_ms += results.front().times.compute_ms / options_.streams;
+    }
+    return times;
+}
+
+double gflop_per_photo(const std::filesystem::path& model) {
+    const loader::ClipVisionConfig config = loader::read_model_config(model).clip_vision;
+    const double tokens = config.tokens(), dim = config.hidden_size;
+    const double patch = 3.0 * config.patch_size * config.patch_size;
+    const double projections = 4 * tokens * dim * dim;
+    const double attention = 2 * tokens * tokens * dim;
+    const double mlp = 2 * tokens * dim * config.intermediate_size;
+    const double multiply_adds = config.patches() * patch * dim +
+                                 config.num_hidden_layers * (projections + attention + mlp) +
+                                 dim * config.projection_dim;
+    return 2 * multiply_adds / 1e9;
+}
+
+} // namespace yeoul::bench

@@ -1,0 +1,202 @@
+#include "apps/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+
+#include <yeoul/error.h>
+
+#include "apps/cli/exit_code.h"
+#include "apps/cli/help.h"
+#include "loader/nearest_name.h"
+
+namespace yeoul::cli {
+
+/// One call of a program. Throws `Error`, code `invalid_argument`, for what the user got wrong.
+class Parser {
+public:
+    explicit Parser(const Program& program) : program_(program) {}
+
+    int run(const std::vector<std::string>& words) {
+        if (words.empty()) {
+            std::cerr << program_help();
+            return kUsage;
+        }
+        if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+            std::cout << program_help();
+            return kDone;
+        }
+        if (words[0] == "--version") {
+            std::cout << program_.version << '\n';
+            return kDone;
+        }
+        return run(command(words[0]), {words.rbegin(), words.rend() - 1});
+    }
+
+private:
+    const Command& command(const std::string& name) const {
+        std::vector<std::string> names;
+        for (const Command& known : program_.commands) {
+            if (known.name() == name)
+                return known;
+            names.push_back(known.name());
+        }
+        std::string list;
+        for (const std::string& known : names)
+            list += (list.empty() ? "" : ", ") + known;
+        const bool flag = name.starts_with('-');
+        throw Error(
+            ErrorCode::invalid_argument,
+            (flag ? "'" + name + "' stands before the command" : "unknown command '" + name + "'") +
+                suggestion(name, names, "") + "; commands are " + list);
+    }
+
+    /// `reversed`: the words after the command, last first, as CLI11 wants them.
+    int run(const Command& command, std::vector<std::string> reversed) const {
+        CLI::App app;
+        app.set_help_flag();
+        app.allow_extras();
+        bool help = false, version = false;
+        app.add_flag("-h,--help", help);
+        app.add_flag("--version", version);
+        std::vector<CLI::Option*> on, off;
+        for (const Flag& flag : command.flags_) {
+            on.push_back(flag.value.empty() ? app.add_flag("--" + flag.name)
+                                            : app.add_option("--" + flag.name)->take_last());
+            off.push_back(flag.negatable ? app.add_flag("--no-" + flag.name) : nullptr);
+        }
+        std::vector<std::string> arguments;
+        if (command.arguments_)
+            app.add_option("arguments", arguments);
+        try {
+            app.parse(std::move(reversed));
+        } catch (const CLI::ParseError& error) {
+            throw Error(ErrorCode::invalid_argument,
+                        std::string(error.what()) + "; see " + help_command(command));
+        }
+        if (help) {
+            std::cout << command_help(command);
+            return kDone;
+        }
+        if (version) {
+            std::cout << program_.version << '\n';
+            return kDone;
+        }
+        std::vector<std::string> extras = app.remaining();
+        std::erase(extras, "--"); // CLI11 keeps the mark that ends the flags
+        refuse_extras(command, extras);
+        for (size_t i = 0; i < on.size(); ++i)
+            set(command.flags_[i], on[i], off[i]);
+        YEOUL_REQUIRE(!command.arguments_required_ || !arguments.empty(),
+                      command.arguments_value_ << " is missing; see " << help_command(command));
+        if (command.arguments_)
+            *command.arguments_ = std::move(arguments);
+        return command.action_();
+    }
+
+    static void set(const Flag& flag, const CLI::Option* on, const CLI::Option* off) {
+        const std::string label = "--" + flag.name;
+        YEOUL_REQUIRE(!(off && off->count() && on->count()),
+                      label << " and --no-" << flag.name << " exclude each other; give one");
+        if (off && off->count())
+            return flag.set("false", "--no-" + flag.name);
+        if (on->count())
+            return flag.set(flag.value.empty() ? "true" : on->results().back(), label);
+        const std::string variable = environment_name(flag.name);
+        // An empty variable is how scripts unset one.
+        if (const char* value = std::getenv(variable.c_str()); value && *value)
+            flag.set(value, variable);
+    }
+
+    void refuse_extras(const Command& command, const std::vector<std::string>& extras) const {
+        if (extras.empty())
+            return;
+        std::vector<std::string> known = {"--help", "--version"};
+        for (const Flag& flag : command.flags_) {
+            known.push_back("--" + flag.name);
+            if (flag.negatable)
+                known.push_back("--no-" + flag.name);
+        }
+        for (const std::string& extra : extras) {
+            if (!extra.starts_with('-') || extra.size() == 1)
+                continue;
+            const std::string name = extra.substr(0, extra.find('='));
+            throw Error(ErrorCode::invalid_argument,
+                        "unknown flag '" + name + "' of " + program_.name + " " + command.name() +
+                            suggestion(name, known, "; see " + help_command(command)));
+        }
+        throw Error(ErrorCode::invalid_argument,
+                    "unexpected argument '" + extras[0] + "'; see " + help_command(command));
+    }
+
+    static std::string suggestion(const std::string& name, const std::vector<std::string>& known,
+                                  const std::string& otherwise) {
+        const std::vector<std::string> nearest = loader::nearest_names(name, known, 1);
+        return nearest.empty() ? otherwise : "; did you mean '" + nearest[0] + "'?";
+    }
+
+    std::string help_command(const Command& command) const {
+        return "'" + program_.name + " " + command.name() + " --help'";
+    }
+
+    std::string program_help() const {
+        HelpText help;
+        help.line(program_.summary);
+        help.heading("usage: " + program_.name + " COMMAND [flags]");
+        for (const Command& command : program_.commands)
+            help.entry(command.name(), command.summary_);
+        help.heading("'" + program_.name + " COMMAND --help' explains a command.");
+        return help.text();
+    }
+
+    std::string command_help(const Command& command) const {
+        HelpText help;
+        help.line(command.summary_);
+        help.heading("usage: " + program_.name + " " + command.name() + " [flags]" +
+                     (command.arguments_ ? " " + command.arguments_value_ : ""));
+        if (command.arguments_)
+            help.entry(command.arguments_value_, command.arguments_help_);
+        help.heading("flags (each also read from the environment variable in brackets)");
+        for (const Flag& flag : command.flags_) {
+            std::string left = "--" + flag.name;
+            if (flag.negatable)
+                left = "--[no-]" + flag.name;
+            if (!flag.value.empty())
+                left += " " + flag.value;
+            help.entry(left, flag.help + " [" + environment_name(flag.name) + "]");
+        }
+        help.entry("--version", "print the version");
+        if (!command.examples_.empty()) {
+            help.heading("examples");
+            help.verbatim(command.examples_);
+        }
+        return help.text();
+    }
+
+    const Program& program_;
+};
+
+int run_program(Program program, int argc, char** argv) {
+    int code = kFailed;
+    try {
+        code = Parser(program).run({argv + 1, argv + argc});
+    } catch (const Error& error) {
+        std::cerr << "error: " << error.what() << '\n';
+        code = exit_code(error.code());
+    } catch (const std::bad_alloc&) {
+        std::cerr << "error: out of memory on the host; use a smaller --batch-size\n";
+        code = kDevice;
+    } catch (const std::exception& error) {
+        std::cerr << "error: " << error.what() << '\n';
+    }
+    std::cout.flush();
+    if (!std::cout && code == kDone) {
+        std::cerr << "error: standard output cannot be written\n";
+        code = kFailed;
+    }
+    return code;
+}
+
+} // namespace yeoul::cli

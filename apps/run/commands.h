@@ -1,0 +1,13 @@
+// The commands of engine-run. Each is made by the file of its name.
+#pragma once
+
+#include "apps/cli/command_line.h"
+
+namespace yeoul::run {
+
+cli::Command embed_command();
+cli::Command inspect_command();
+cli::Command synth_command();
+cli::Command doctor_command();
+
+} // namespace yeoul::run

@@ -1,0 +1,15 @@
+// engine-run: vectors of photos from the command line.
+#include <yeoul/engine.h>
+
+#include "apps/cli/version.h"
+#include "apps/run/commands.h"
+
+int main(int argc, char** argv) {
+    using namespace yeoul;
+    return cli::run_program({.name = "engine-run",
+                             .summary = "Yeoul: photos in, vectors out.",
+                             .version = cli::version_text("engine-run"),
+                             .commands = {run::embed_command(), run::inspect_command(),
+                                          run::synth_command(), run::doctor_command()}},
+                            argc, argv);
+}

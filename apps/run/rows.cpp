@@ -1,0 +1,133 @@
+#include "apps/run/rows.h"
+
+#include <algorithm>
+
+#include "apps/cli/json_text.h"
+#include "apps/cli/table.h"
+#include "loader/json.h"
+
+namespace yeoul::run {
+namespace {
+
+constexpr size_t kPathWidth = 48;
+constexpr size_t kFirstValues = 4;
+
+class TableRows : public RowFormat {
+public:
+    TableRows(const std::vector<Input>& inputs, int dim) : dim_(dim) {
+        size_t path_width = 4;
+        for (const Input& input : inputs)
+            path_width = std::max(path_width, cli::display_width(input.path));
+        columns_ = {{"path", std::min(path_width, kPathWidth)},
+                    {"size", 9, true},
+                    {"format", 6},
+                    {"decode ms", 9, true},
+                    {"resize ms", 9, true},
+                    {"compute ms", 10, true},
+                    {"batch", 5, true},
+                    {"dim", 4, true},
+                    {"vector", 0}};
+    }
+    std::string begin() override { return cli::table_header(columns_); }
+    std::string row(const std::string& path, const Result& result) override {
+        if (result.error)
+            return "";
+        std::string values;
+        for (size_t i = 0; i < std::min(kFirstValues, result.embedding.size()); ++i)
+            values += (i ? " " : "[") + cli::fixed(result.embedding[i], 4);
+        const StageTimes& times = result.times;
+        return cli::table_row(columns_,
+                              {cli::shortened(path, columns_[0].width),
+                               std::to_string(result.width) + "x" + std::to_string(result.height),
+                               result.format, cli::fixed(times.read_ms + times.decode_ms, 1),
+                               cli::fixed(times.preprocess_ms, 1), cli::fixed(times.compute_ms, 1),
+                               std::to_string(result.batch), std::to_string(dim_),
+                               values + (result.embedding.size() > kFirstValues ? " ...]" : "]")});
+    }
+
+private:
+    std::vector<cli::Column> columns_;
+    int dim_;
+};
+
+class JsonLines : public RowFormat {
+public:
+    std::string row(const std::string& path, const Result& result) override {
+        return json_row(path, result) + '\n';
+    }
+};
+
+class JsonArray : public RowFormat {
+public:
+    std::string begin() override { return "["; }
+    std::string row(const std::string& path, const Result& result) override {
+        const std::string_view separator = first_ ? "\n" : ",\n";
+        first_ = false;
+        return std::string(separator) + json_row(path, result);
+    }
+    std::string end() override { return "\n]\n"; }
+
+private:
+    bool first_ = true;
+};
+
+// RFC 4180, with LF line ends.
+class CsvRows : public RowFormat {
+public:
+    explicit CsvRows(int dim) : dim_(dim) {}
+    std::string begin() override {
+        std::string line = "path,error,message";
+        for (int i = 0; i < dim_; ++i)
+            line += ",v" + std::to_string(i);
+        return line + '\n';
+    }
+    std::string row(const std::string& path, const Result& result) override {
+        std::string line = quoted(path) + ',';
+        if (result.error)
+            line += std::string(name(result.error->code)) + ',' + quoted(result.error->message);
+        else
+            line += ',';
+        for (int i = 0; i < dim_; ++i) {
+            line += ',';
+            if (!result.error)
+                cli::append_number(line, result.embedding[i]);
+        }
+        return line + '\n';
+    }
+
+private:
+    static std::string quoted(const std::string& text) {
+        if (text.find_first_of(",\"\r\n") == std::string::npos)
+            return text;
+        std::string field = "\"";
+        for (char c : text)
+            field += c == '"' ? std::string("\"\"") : std::string(1, c);
+        return field + '"';
+    }
+    int dim_;
+};
+
+} // namespace
+
+std::string json_row(const std::string& path, const Result& result) {
+    std::string row = "{\"path\": " + loader::json_quote(path);
+    if (result.error)
+        row += ", \"error\": {\"code\": \"" + std::string(name(result.error->code)) +
+               "\", \"message\": " + loader::json_quote(result.error->message) + "}";
+    else
+        row += ", \"embedding\": " + cli::json_array(result.embedding);
+    return row + "}";
+}
+
+std::unique_ptr<RowFormat> make_row_format(std::string_view format,
+                                           const std::vector<Input>& inputs, int dim) {
+    if (format == "json")
+        return std::make_unique<JsonArray>();
+    if (format == "jsonl")
+        return std::make_unique<JsonLines>();
+    if (format == "csv")
+        return std::make_unique<CsvRows>(dim);
+    return std::make_unique<TableRows>(inputs, dim);
+}
+
+} // namespace yeoul::run

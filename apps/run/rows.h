@@ -1,0 +1,33 @@
+// Results as text, a row at a time, in input order.
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <yeoul/engine.h>
+
+#include "apps/run/inputs.h"
+
+namespace yeoul::run {
+
+/// One format. Each call gives the text to print.
+class RowFormat {
+public:
+    virtual ~RowFormat() = default;
+    virtual std::string begin() { return ""; }
+    virtual std::string row(const std::string& path, const Result& result) = 0;
+    virtual std::string end() { return ""; }
+};
+
+/// `format` is "table", "json", "jsonl" or "csv". A table has one row per photo that has a vector;
+/// the others have one per photo.
+std::unique_ptr<RowFormat> make_row_format(std::string_view format,
+                                           const std::vector<Input>& inputs, int dim);
+
+/// {"path": ..., "embedding": [...]} or {"path": ..., "error": {"code": ..., "message": ...}}
+std::string json_row(const std::string& path, const Result& result);
+
+} // namespace yeoul::run

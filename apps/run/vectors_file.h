@@ -1,0 +1,27 @@
+// --output: vectors in a file, by its extension.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <yeoul/engine.h>
+
+namespace yeoul::run {
+
+/// Rows come in input order; a failed photo is a row of NaN, or its error in .jsonl.
+class VectorsFile {
+public:
+    virtual ~VectorsFile() = default;
+    /// Once, before the first row.
+    virtual void begin(int dim) = 0;
+    virtual void add(const std::string& path, const Result& result) = 0;
+    /// Until then the file is not there, or is what it was.
+    virtual void finish() = 0;
+};
+
+/// .npy, .safetensors or .jsonl. Throws `Error`: `invalid_argument` for another extension, `io`
+/// with the reason when nothing can be written there, which is so known before any photo is read.
+std::unique_ptr<VectorsFile> open_vectors_file(const std::filesystem::path& file);
+
+} // namespace yeoul::run

@@ -1,0 +1,89 @@
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/apps/program.h"
+#include "tests/apps/workplace.h"
+
+using namespace yeoul::test;
+using nlohmann::json;
+
+namespace {
+
+Outcome bench(std::vector<std::string> arguments, std::string input = "") {
+    return run_call(Call{
+        .program = "engine-bench", .arguments = std::move(arguments), .input = std::move(input)});
+}
+
+} // namespace
+
+TEST_CASE("bench: model prints a markdown row per batch and streams") {
+    const Workplace place;
+    const Outcome outcome = bench({"model", "--model", place.model(), "--batches", "1,3",
+                                   "--streams", "1,2", "--repetitions", "2"});
+    CHECK(outcome.code == 0);
+    const std::vector<std::string> rows = lines(outcome.out);
+    REQUIRE(rows.size() >= 6);
+    CHECK(rows[0].find("GFLOP/s") != std::string::npos);
+    CHECK(rows[0].find("bound by") != std::string::npos);
+    CHECK(rows[1].starts_with("|---"));
+    for (size_t i = 2; i < 6; ++i)
+        CHECK(rows[i].starts_with("| model "));
+}
+
+TEST_CASE("bench: model keeps every sample, and compares") {
+    const Workplace place;
+    const std::vector<std::string> flags = {"model",     "--model",  place.model(),
+                                            "--batches", "2",        "--repetitions",
+                                            "3",         "--format", "json"};
+    const Outcome outcome = bench(flags);
+    REQUIRE(outcome.code == 0);
+    json report = json::parse(outcome.out);
+    CHECK(report["environment"].contains("cpu"));
+    CHECK(report["environment"].contains("commit"));
+    REQUIRE(report["measurements"].size() == 1);
+    CHECK(report["measurements"][0]["samples_ms"].size() == 3);
+
+    auto against = [&](double ms) {
+        report["measurements"][0]["samples_ms"] = {ms, ms, ms};
+        place.write("old.json", report.dump());
+        std::vector<std::string> all = flags;
+        all.insert(all.end(), {"--compare", place / "old.json"});
+        return bench(all);
+    };
+    CHECK(against(1e6).code == 0);
+    const Outcome regression = against(1e-6);
+    CHECK(regression.code == 6);
+    CHECK(regression.err.find("slower") != std::string::npos);
+    place.write("old.json", "{}");
+    std::vector<std::string> all = flags;
+    all.insert(all.end(), {"--compare", place / "old.json"});
+    CHECK(bench(all).code == 2);
+}
+
+TEST_CASE("bench: model answers lines of stdin") {
+    const Workplace place;
+    const std::vector<std::string> flags = {"model",     "--model", place.model(),
+                                            "--batches", "1",       "--stdin"};
+    const Outcome outcome = bench(flags, "1 3\n2 1\n");
+    CHECK(outcome.code == 0);
+    const std::vector<std::string> rows = lines(outcome.out);
+    REQUIRE(rows.size() == 3);
+    CHECK(json::parse(rows[0])["ready"] == true);
+    CHECK(json::parse(rows[1])["wall_ms"].size() == 3);
+    CHECK(json::parse(rows[2])["photos"] == 2);
+    CHECK(bench(flags, "0 3\n").code == 2);
+}
+
+TEST_CASE("bench: preprocess splits the stages of the photos given") {
+    const Workplace place;
+    const Outcome outcome = bench({"preprocess", place.photo("a.ppm", 1, 300, 200), "--repetitions",
+                                   "2", "--format", "json"});
+    REQUIRE(outcome.code == 0);
+    const json measurement = json::parse(outcome.out)["measurements"][0];
+    CHECK(measurement["key"]["size"] == "300x200");
+    for (const char* stage : {"decode ms", "resize ms", "normalize ms"})
+        CHECK(measurement["values"].contains(stage));
+    CHECK(bench({"preprocess", place / "missing.jpg"}).code == 2);
+    place.write("text.jpg", "no photo");
+    CHECK(bench({"preprocess", place / "text.jpg"}).code == 1);
+}

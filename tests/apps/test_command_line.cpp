@@ -1,0 +1,113 @@
+#include <doctest/doctest.h>
+
+#include "tests/apps/program.h"
+#include "tests/apps/workplace.h"
+
+using namespace yeoul::test;
+
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+void check_usage_error(const Outcome& outcome, const std::string& part) {
+    CAPTURE(outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK(outcome.out == "");
+    CHECK(lines(outcome.err).size() == 1);
+    CHECK(outcome.err.starts_with("error: "));
+    CHECK(contains(outcome.err, part));
+}
+
+} // namespace
+
+TEST_CASE("command line: an unknown flag gets the nearest one") {
+    check_usage_error(run({"embed", "--batchsize", "3", "x"}), "did you mean '--batch-size'?");
+    check_usage_error(run({"embed", "--ouput=x.npy", "x"}), "did you mean '--output'?");
+    check_usage_error(run({"inspect", "--modle", "x"}), "did you mean '--model'?");
+    check_usage_error(run({"embed", "--zzzzzzzzzzzz", "x"}), "unknown flag '--zzzzzzzzzzzz'");
+    check_usage_error(run({"embed", "-q", "x"}), "unknown flag '-q'");
+}
+
+TEST_CASE("command line: an unknown command gets the nearest one and the list") {
+    check_usage_error(run({"embbed", "x"}), "did you mean 'embed'?");
+    check_usage_error(run({"embbed", "x"}), "embed, inspect, synth, doctor");
+    // Commands of later versions are not there yet.
+    check_usage_error(run({"tag", "x"}), "unknown command 'tag'");
+    check_usage_error(run_call(Call{.program = "engine-bench", .arguments = {"serve"}}),
+                      "commands are model, preprocess");
+}
+
+TEST_CASE("command line: values that do not fit are named with what fits") {
+    check_usage_error(run({"embed", "x", "--batch-size", "0"}), "--batch-size is '0'");
+    check_usage_error(run({"embed", "x", "--batch-size", "3x"}), "--batch-size is '3x'");
+    check_usage_error(run({"embed", "x", "--streams", "5"}), "from 1 to 4");
+    check_usage_error(run({"embed", "x", "--format", "jsonn"}), "did you mean 'json'?");
+    check_usage_error(run({"embed", "x", "--precision", "fp8"}), "auto, fp32, bf16, fp16");
+    check_usage_error(run({"embed", "x", "--quiet", "--verbose"}), "exclude each other");
+    check_usage_error(run({"embed", "x", "--normalize", "--no-normalize"}), "exclude each other");
+    check_usage_error(run({"embed", "x", "--model"}), "--model");
+    check_usage_error(run({"embed"}), "PATH... is missing");
+    check_usage_error(run({"inspect", "extra"}), "unexpected argument 'extra'");
+}
+
+TEST_CASE("command line: every flag has a variable, and the command line wins over it") {
+    const Workplace place;
+    const std::string photo = place.photo("a.ppm");
+    const std::vector<std::string> variables = {"YEOUL_MODEL=" + place.model(), "YEOUL_FORMAT=csv",
+                                                "YEOUL_QUIET=1"};
+    const Outcome csv = run_call(Call{.arguments = {"embed", photo}, .environment = variables});
+    CHECK(csv.code == 0);
+    CHECK(csv.out.starts_with("path,error,"));
+    CHECK(csv.err == "");
+    const Outcome table = run_call(
+        Call{.arguments = {"embed", photo, "--format", "table"}, .environment = variables});
+    CHECK(table.out.starts_with("path "));
+    check_usage_error(
+        run_call(Call{.arguments = {"embed", photo}, .environment = {"YEOUL_BATCH_SIZE=many"}}),
+        "YEOUL_BATCH_SIZE is 'many'");
+    check_usage_error(
+        run_call(Call{.arguments = {"embed", photo}, .environment = {"YEOUL_QUIET=maybe"}}),
+        "YEOUL_QUIET is 'maybe'");
+}
+
+TEST_CASE("command line: help goes to stdout with variables and examples") {
+    const Outcome program = run({"--help"});
+    CHECK(program.code == 0);
+    for (const char* command : {"embed", "inspect", "synth", "doctor"})
+        CHECK(contains(program.out, command));
+    const Outcome embed = run({"embed", "--help"});
+    CHECK(embed.code == 0);
+    CHECK(embed.err == "");
+    for (const char* part : {"PATH...", "--batch-size N", "YEOUL_BATCH_SIZE", "--[no-]normalize",
+                             "table|json|jsonl|csv", "engine-run embed photos/"})
+        CHECK(contains(embed.out, part));
+    for (const std::string& line : lines(embed.out))
+        CHECK(line.size() <= 100);
+    const Outcome nothing = run(std::vector<std::string>{});
+    CHECK(nothing.code == 2);
+    CHECK(nothing.out == "");
+    CHECK(contains(nothing.err, "usage: engine-run COMMAND"));
+}
+
+TEST_CASE("command line: --version names the libraries") {
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"--version"}, std::vector<std::string>{"embed", "--version"}}) {
+        const Outcome outcome = run(arguments);
+        CHECK(outcome.code == 0);
+        CHECK(outcome.out.starts_with("engine-run "));
+        CHECK(contains(outcome.out, "oneDNN "));
+    }
+}
+
+TEST_CASE("command line: a path that looks like a flag stands behind --") {
+    const Workplace place;
+    place.photo("--odd.ppm");
+    const Outcome outcome =
+        run_call(Call{.arguments = {"embed", "--quiet", "--model", place.model(), "--format",
+                                    "jsonl", "--", "--odd.ppm"},
+                      .folder = place / ""});
+    CHECK(outcome.code == 0);
+    CHECK(outcome.out.starts_with("{\"path\": \"--odd.ppm\", \"embedding\": ["));
+}

@@ -1,0 +1,51 @@
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/apps/program.h"
+#include "tests/apps/workplace.h"
+
+using namespace yeoul::test;
+using nlohmann::json;
+
+TEST_CASE("inspect: says what was read, as a table and as JSON") {
+    const Workplace place;
+    const Outcome table = run({"inspect", "--model", place.model()});
+    CHECK(table.code == 0);
+    for (const std::string& part : std::vector<std::string>{"clip", place.model(), "image_size",
+                                                            "parameters", "cpu", "kernel"}) {
+        CAPTURE(part);
+        CHECK(table.out.find(part) != std::string::npos);
+    }
+    const Outcome text = run({"inspect", "--model", place.model(), "--format", "json"});
+    REQUIRE(text.code == 0);
+    const json facts = json::parse(text.out);
+    CHECK(facts["dim"] == kDim);
+    CHECK(facts["image_height"] == 32);
+    CHECK(facts["path"] == place.model());
+    CHECK(facts["device"]["kind"] == "cpu");
+    CHECK(!facts["facts"].empty());
+    CHECK(!facts["ops"].empty());
+}
+
+TEST_CASE("doctor: a sound machine passes with a self-test, and no CUDA is said, not failed") {
+    const Workplace place;
+    const Outcome outcome = run({"doctor", "--model", place.model(), "--format", "json"});
+    CAPTURE(outcome.out);
+    CHECK(outcome.code == 0);
+    std::map<std::string, std::string> status;
+    for (const json& finding : json::parse(outcome.out))
+        status[finding["what"]] = finding["status"];
+    CHECK(status["device cpu"] == "ok");
+    CHECK(status["self-test cpu"] == "ok");
+    CHECK(status["device cuda"] == "absent");
+    CHECK(run({"doctor", "--model", place.model()}).code == 0);
+}
+
+TEST_CASE("doctor: a model that does not load and a device that is asked for fail with a fix") {
+    const Workplace place;
+    const Outcome model = run({"doctor", "--model", place / "nowhere"});
+    CHECK(model.code == 4);
+    CHECK(model.out.find("FAILED") != std::string::npos);
+    CHECK(model.out.find("--model DIR") != std::string::npos);
+    CHECK(run({"doctor", "--model", place.model(), "--device", "cuda"}).code == 4);
+}
