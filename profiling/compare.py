@@ -17,8 +17,7 @@ import subprocess
 import sys
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent
+from results import HERE, ROOT, cell, commit, processor, ratios, write
 
 
 class Contender:
@@ -47,29 +46,6 @@ class Contender:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
-
-
-def processor():
-    for line in open("/proc/cpuinfo"):
-        if line.startswith("model name"):
-            name = line.split(":", 1)[1].strip()
-    flags = next(line for line in open("/proc/cpuinfo") if line.startswith("flags"))
-    isa = "avx512-bf16" if "avx512_bf16" in flags else "avx512" if "avx512f" in flags else "avx2"
-    return name, f"{name.lower().replace(' ', '-')}-{isa}"
-
-
-def commit():
-    head = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    dirty = subprocess.run(["git", "-C", ROOT, "status", "--porcelain", "--", "kernels", "engine", "loader"],
-                           capture_output=True, text=True)
-    return head.stdout.strip() + (" + changes" if dirty.stdout else "")
-
-
-def quartiles(values):
-    if len(values) < 2:
-        return values[0], values[0], values[0]
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return low, middle, high
 
 
 def main():
@@ -124,23 +100,13 @@ def main():
              "|---" * (2 * len(contenders)) + "|"]
     for batch in batches:
         cells = [str(batch)]
-        for contender in contenders:
-            low, middle, high = quartiles(samples[contender.name, batch])
-            cells.append(f"{middle:.1f} ({low:.1f} - {high:.1f})")
-        for contender in contenders[1:]:
-            ratios = [theirs / ours for theirs, ours in
-                      zip(samples[contender.name, batch], samples["yeoul", batch])]
-            low, middle, high = quartiles(ratios)
-            cells.append(f"{middle:.2f} ({low:.2f} - {high:.2f})")
+        cells += [cell(samples[c.name, batch], 1) for c in contenders]
+        cells += [cell(ratios(samples[c.name, batch], samples["yeoul", batch]), 2) for c in contenders[1:]]
         lines.append("| " + " | ".join(cells) + " |")
     table = "\n".join(lines) + "\n"
     print(table)
 
-    folder = HERE / "results" / slug
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"{options.name}-{options.precision}"
-    stem.with_suffix(".md").write_text(table)
-    stem.with_suffix(".json").write_text(json.dumps({
+    write(f"{options.name}-{options.precision}", table, json.dumps({
         "model": options.name, "precision": options.precision, "processor": name, "threads": options.threads,
         "commit": commit(), "date": time.strftime("%Y-%m-%d"), "contenders": {c.name: c.about for c in contenders},
         "ms": every}, indent=1) + "\n")
