@@ -61,7 +61,8 @@ public:
         const int threads = options.threads > 0 ? options.threads : usable_cores();
         const int batch_size = options.batch_size > 0 ? options.batch_size : kCpuBatchSize;
         const std::vector<int> batches = planned_batches(batch_size);
-        backend_ = make_backend(options.device, threads);
+        // Streams compute at the same time: they share the threads.
+        backend_ = make_backend(options.device, std::max(1, threads / options.streams));
         const Numerics numerics = backend_->numerics(precision_name(options.precision));
         OpenedModel opened = open_model(options.model, *backend_, numerics, batches);
         model_ = std::move(opened.model);

@@ -160,7 +160,7 @@ RowsResult decode_rows(std::span<const uint8_t> encoded, const DecodeOptions& op
     if (!options.exif_rotate || header.exif_orientation == 1)
         return decode_unrotated(encoded, header, options, target, sink);
     RotatingSink rotating(header.exif_orientation, sink);
-    const RowsResult result = decode_unrotated(encoded, header, options, target, rotating);
+    RowsResult result = decode_unrotated(encoded, header, options, target, rotating);
     rotating.finish();
     return result;
 }

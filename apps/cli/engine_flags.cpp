@@ -30,6 +30,10 @@ void EngineFlags::add_photos(Command& command) {
                 decode, {"exact", "fast"})
         .number("max-pixels", "N", "refuse larger photos (default: 178956970, Pillow's limit)",
                 max_pixels, 1, INT64_MAX)
+        .choice("alpha",
+                "white lays transparent pixels on white, as transformers 5 does; drop keeps the "
+                "colours under them, as transformers 4 and open_clip do (default: white)",
+                alpha, {"white", "drop"})
         .toggle("exif-rotate", "turn photos upright by their EXIF orientation", exif_rotate, true);
 }
 
@@ -53,6 +57,7 @@ EngineOptions EngineFlags::options(Console& console) const {
     options.threads = threads;
     options.max_pixels = max_pixels;
     options.exif_rotate = exif_rotate;
+    options.drop_alpha = alpha == "drop";
     options.fast_decode = decode == "fast";
     options.log = [&console](LogLevel level, std::string_view text) { console.log(level, text); };
     return options;

@@ -12,7 +12,7 @@ namespace yeoul::cli {
 
 struct EngineFlags {
     std::string model;
-    std::string device = "auto", precision = "auto", decode = "exact";
+    std::string device = "auto", precision = "auto", decode = "exact", alpha = "white";
     int batch_size = 0, streams = 1, threads = 0;
     int64_t max_pixels = EngineOptions{}.max_pixels;
     bool exif_rotate = false;

@@ -36,7 +36,7 @@ private:
     }
 
     std::byte* data_ = nullptr;
-    size_t bytes_ = 0;
+    [[maybe_unused]] size_t bytes_ = 0; // read by an assert
     size_t used_ = 0;
 };
 

@@ -133,7 +133,7 @@ TEST_CASE("clip: bf16 is no further from fp32 than transformers' own bf16") {
     try {
         bf16 = backend->numerics("bf16");
     } catch (const Error& error) {
-        MESSAGE("skipped: " << error.what());
+        MESSAGE("skipped: " << std::string(error.what()));
         return;
     }
     for (const std::filesystem::path& directory : golden_clip_models()) {
