@@ -5,6 +5,7 @@
 #include "loader/preprocessor.h"
 #include "tests/loader/test_resize_photos.h"
 
+using namespace yeoul;
 using namespace yeoul::loader;
 
 TEST_CASE("normalization table: bit-equal with transformers' PIL backend") {

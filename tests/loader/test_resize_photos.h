@@ -12,7 +12,7 @@
 
 #include "loader/preprocessor.h"
 
-namespace yeoul::loader::test {
+namespace yeoul::test {
 
 /// (height, width, 3): waves, noise and hard dots; the same bytes as `pattern` of make_resize.py.
 inline std::vector<uint8_t> pattern(int height, int width, uint32_t seed) {
@@ -73,15 +73,15 @@ struct Goldens {
 };
 
 /// The preprocessor that a stored case was made with.
-inline Preprocessor preprocessor_of(const nlohmann::json& golden) {
-    Preprocessor preprocessor;
-    preprocessor.resample = static_cast<Resample>(golden.value("resample", 3));
+inline loader::Preprocessor preprocessor_of(const nlohmann::json& golden) {
+    loader::Preprocessor preprocessor;
+    preprocessor.resample = static_cast<loader::Resample>(golden.value("resample", 3));
     if (golden["size"].is_null()) {
-        preprocessor.resize = Preprocessor::Resize::none;
+        preprocessor.resize = loader::Preprocessor::Resize::none;
     } else if (golden["size"].contains("shortest_edge")) {
         preprocessor.shortest_edge = golden["size"]["shortest_edge"];
     } else {
-        preprocessor.resize = Preprocessor::Resize::exact;
+        preprocessor.resize = loader::Preprocessor::Resize::exact;
         preprocessor.resize_height = golden["size"]["height"];
         preprocessor.resize_width = golden["size"]["width"];
     }
@@ -93,4 +93,4 @@ inline Preprocessor preprocessor_of(const nlohmann::json& golden) {
     return preprocessor;
 }
 
-} // namespace yeoul::loader::test
+} // namespace yeoul::test
