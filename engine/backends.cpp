@@ -1,7 +1,7 @@
 #include "engine/backends.h"
 
 #include <algorithm>
-#include <sched.h>
+#include <thread>
 
 namespace yeoul {
 
@@ -16,11 +16,7 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads) {
 }
 
 int usable_cores() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof(set), &set) != 0)
-        return 1;
-    return std::max(1, CPU_COUNT(&set));
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); // by affinity
 }
 
 std::vector<BackendReport> probe_backends() {

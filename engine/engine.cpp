@@ -4,6 +4,8 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <new>
+#include <system_error>
 
 #include "engine/backends.h"
 #include "engine/batching/dispatcher.h"
@@ -142,7 +144,15 @@ Engine& Engine::operator=(Engine&&) noexcept = default;
 Engine::~Engine() = default;
 
 Engine Engine::open(const EngineOptions& options) {
-    return Engine(std::make_unique<Impl>(options));
+    try {
+        return Engine(std::make_unique<Impl>(options));
+    } catch (const std::bad_alloc&) {
+        throw Error(ErrorCode::out_of_memory,
+                    "out of memory while the engine was opened; take a smaller --batch-size");
+    } catch (const std::system_error& error) {
+        throw Error(ErrorCode::device, std::string("the engine's threads cannot be started: ") +
+                                           error.what() + "; take fewer --threads or --streams");
+    }
 }
 
 std::vector<Result> Engine::embed(Request request) {

@@ -25,6 +25,7 @@ public:
         const float* embedding; // (dim), valid until the next `run`
         float norm;             // of it; not finite when the row is not
         int batch;              // of the graph that computed it
+        float compute_ms;       // of that graph
     };
     /// Computes the photos staged at `photos` and waits. Returns a row for each, in that order.
     /// Any number up to the capacity: it is split into the planned batch sizes, largest first.
@@ -38,6 +39,8 @@ private:
     VisionModel::Input input(int batch) const;
     VisionModel::Output output(int batch) const;
     void capture(int batch);
+    void warm_up();
+    void enqueue(const std::vector<int>& photos);
 
     Backend& backend_;
     VisionModel& model_;
@@ -47,8 +50,9 @@ private:
     DeviceMemory arena_, slots_, index_, embeds_, norms_;
     PinnedMemory host_slots_, host_index_, host_embeds_, host_norms_;
     std::vector<Row> rows_;
-    std::vector<std::unique_ptr<Graph>> graphs_; // one per batch of batches_
-    Stream stream_;                              // last: it is drained before the memory goes
+    std::vector<std::unique_ptr<Event>> starts_, stops_; // of the launches of a run, in order
+    std::vector<std::unique_ptr<Graph>> graphs_;         // one per batch of batches_
+    Stream stream_; // last: it is drained before the memory goes
 };
 
 } // namespace yeoul

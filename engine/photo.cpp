@@ -1,5 +1,6 @@
 #include "engine/photo.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -12,15 +13,18 @@
 namespace yeoul {
 namespace {
 
-// No photo that `max_pixels` admits is larger; what is, is not a photo.
-constexpr int64_t kMaxFileBytes = int64_t{512} << 20;
+/// No file of a photo with so many pixels is larger: 16 bits of four channels, and metadata.
+int64_t max_file_bytes(int64_t max_pixels) {
+    constexpr int64_t kMostPixels = int64_t{1} << 40, kMetadata = int64_t{64} << 20;
+    return 8 * std::min(max_pixels, kMostPixels) + kMetadata;
+}
 
 double milliseconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
         .count();
 }
 
-std::vector<uint8_t> read_file(const std::filesystem::path& path) {
+std::vector<uint8_t> read_file(const std::filesystem::path& path, int64_t max_bytes) {
     struct FileClose {
         void operator()(FILE* file) const { std::fclose(file); }
     };
@@ -32,10 +36,11 @@ std::vector<uint8_t> read_file(const std::filesystem::path& path) {
         throw cannot_read(std::strerror(errno));
     if (!S_ISREG(status.st_mode))
         throw cannot_read("it is not a regular file");
-    if (status.st_size > kMaxFileBytes)
-        throw Error(ErrorCode::image_too_large, "the file has " + std::to_string(status.st_size) +
-                                                    " bytes, at most " +
-                                                    std::to_string(kMaxFileBytes) + " are read");
+    if (status.st_size > max_bytes)
+        throw Error(ErrorCode::image_too_large,
+                    "the file has " + std::to_string(status.st_size) + " bytes, above the " +
+                        std::to_string(max_bytes) +
+                        " that a photo within --max-pixels can take; raise it");
     const std::unique_ptr<FILE, FileClose> file(std::fopen(path.c_str(), "rb"));
     if (!file)
         throw cannot_read(std::strerror(errno));
@@ -73,7 +78,7 @@ std::string prepare_photo(const Photo& photo, const loader::Preprocessor& prepro
     const bool from_file = photo.encoded.empty() && !photo.path.empty();
     std::vector<uint8_t> file;
     if (from_file) {
-        file = read_file(photo.path);
+        file = read_file(photo.path, max_file_bytes(options.max_pixels));
         result.times.read_ms = milliseconds_since(start);
     }
     const loader::Preprocessed done =

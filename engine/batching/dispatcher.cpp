@@ -15,18 +15,14 @@ double milliseconds(Clock::duration duration) {
     return std::chrono::duration<double, std::milli>(duration).count();
 }
 
-ItemError cancelled(const char* why) {
-    return {ErrorCode::cancelled, why};
-}
-
 } // namespace
 
 struct Dispatcher::Album {
     Request request;
     OnDone on_done;
     Clock::time_point submitted = Clock::now();
-    std::mutex mutex; // on_item is called by one thread at a time
-    std::vector<Result> results;
+    std::mutex mutex;            // on_item is called by one thread at a time
+    std::vector<Result> results; // one writer each, until it is finished
     size_t remaining = 0;
 };
 
@@ -35,11 +31,20 @@ Dispatcher::Dispatcher(std::vector<std::unique_ptr<Lane>> lanes, loader::Preproc
                        std::function<void(LogLevel, std::string_view)> log)
     : lanes_(std::move(lanes)), preprocessor_(std::move(preprocessor)), decode_(decode), dim_(dim),
       log_(std::move(log)), pool_(threads) {
-    for (const std::unique_ptr<Lane>& lane : lanes_)
-        threads_.emplace_back([this, &lane] { serve(*lane); });
+    try {
+        for (const std::unique_ptr<Lane>& lane : lanes_)
+            threads_.emplace_back([this, &lane] { serve(*lane); });
+    } catch (...) { // the system gives no more threads
+        stop();
+        throw;
+    }
 }
 
 Dispatcher::~Dispatcher() {
+    stop();
+}
+
+void Dispatcher::stop() {
     {
         std::lock_guard lock(mutex_);
         stopping_ = true;
@@ -70,6 +75,9 @@ void Dispatcher::submit(Request request, OnDone on_done) {
 }
 
 void Dispatcher::serve(Lane& lane) {
+    std::vector<char> prepared(lane.capacity());
+    std::vector<int> ready;
+    ready.reserve(lane.capacity());
     for (;;) {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [&] { return stopping_ || !chunks_.empty(); });
@@ -78,42 +86,52 @@ void Dispatcher::serve(Lane& lane) {
         const Chunk chunk = std::move(chunks_.front());
         chunks_.pop_front();
         lock.unlock();
-        compute(lane, chunk);
+
+        prepare(lane, chunk, prepared);
+        ready.clear();
+        for (size_t i = chunk.begin; i < chunk.end; ++i)
+            if (prepared[i - chunk.begin])
+                ready.push_back(static_cast<int>(i - chunk.begin));
+        compute(lane, chunk, ready);
+        for (size_t i = chunk.begin; i < chunk.end; ++i)
+            finish(*chunk.album, i);
     }
 }
 
-void Dispatcher::compute(Lane& lane, const Chunk& chunk) {
+void Dispatcher::prepare(Lane& lane, const Chunk& chunk, std::vector<char>& prepared) {
     Album& album = *chunk.album;
-    const int count = static_cast<int>(chunk.end - chunk.begin);
-    std::vector<Result> results(count);
-    std::vector<char> prepared(count, false);
-    pool_.for_each(count, [&](int i) {
+    pool_.for_each(static_cast<int>(chunk.end - chunk.begin), [&](int i) {
+        Result& result = album.results[chunk.begin + i];
+        prepared[i] = false;
         if (stopping_)
-            results[i].error = cancelled("the engine is closing");
+            result.error = ItemError{ErrorCode::cancelled, "the engine is closing"};
         else if (album.request.stop.stop_requested())
-            results[i].error = cancelled("the caller gave up");
+            result.error = ItemError{ErrorCode::cancelled, "the caller gave up"};
         else
-            prepared[i] =
-                prepare(album.request.photos[chunk.begin + i], lane.staging(i), results[i]);
+            prepared[i] = prepare(album.request.photos[chunk.begin + i], lane.staging(i), result);
     });
+}
 
-    std::vector<int> ready;
-    for (int i = 0; i < count; ++i)
-        if (prepared[i])
-            ready.push_back(i);
-
-    const auto start = Clock::now();
-    double compute_ms = 0;
+void Dispatcher::compute(Lane& lane, const Chunk& chunk, const std::vector<int>& ready) {
+    Album& album = *chunk.album;
+    const auto fail_all = [&](ErrorCode code, const char* message) {
+        for (int i : ready) {
+            Result& result = album.results[chunk.begin + i];
+            result.embedding.clear();
+            result.error = ItemError{code, message};
+        }
+    };
     try {
         const std::vector<Lane::Row>& rows = lane.run(ready);
-        compute_ms = milliseconds(Clock::now() - start);
         for (size_t i = 0; i < ready.size(); ++i) {
             const Lane::Row& row = rows[i];
-            Result& result = results[ready[i]];
+            Result& result = album.results[chunk.begin + ready[i]];
             result.batch = row.batch;
+            result.times.compute_ms = row.compute_ms;
             if (!std::isfinite(row.norm)) {
                 result.error = ItemError{ErrorCode::non_finite,
-                                         "the vector is not finite: try --precision fp32"};
+                                         "the vector is not finite: the model's weights "
+                                         "are damaged or too large for this precision"};
                 continue;
             }
             result.embedding.assign(row.embedding, row.embedding + dim_);
@@ -121,32 +139,17 @@ void Dispatcher::compute(Lane& lane, const Chunk& chunk) {
                 for (float& value : result.embedding)
                     value /= std::max(row.norm, 1e-12f); // as torch.nn.functional.normalize
         }
-    } catch (const Error& error) {
-        for (int i : ready)
-            results[i].error = ItemError{error.code(), error.what()};
-    } catch (const std::exception& error) {
-        for (int i : ready)
-            results[i].error = ItemError{ErrorCode::internal, error.what()};
-    }
-
-    {
         std::lock_guard lock(stats_mutex_);
-        stats_.photos += count;
-        stats_.batches += ready.empty() ? 0 : 1;
-        stats_.compute_seconds += compute_ms / 1e3;
-        for (const Result& result : results) {
-            stats_.failed += result.error.has_value();
-            const StageTimes& times = result.times;
-            stats_.decode_seconds += (times.read_ms + times.decode_ms + times.preprocess_ms) / 1e3;
+        for (size_t i = 0; i < rows.size(); i += rows[i].batch) {
+            ++stats_.batches;
+            stats_.compute_seconds += rows[i].compute_ms / 1e3;
         }
-    }
-    for (int i = 0; i < count; ++i) {
-        StageTimes& times = results[i].times;
-        times.compute_ms = prepared[i] ? compute_ms : 0;
-        times.total_ms = milliseconds(Clock::now() - album.submitted);
-        times.queue_ms = std::max(0.0, times.total_ms - times.read_ms - times.decode_ms -
-                                           times.preprocess_ms - times.compute_ms);
-        finish(album, chunk.begin + i, std::move(results[i]));
+    } catch (const Error& error) {
+        fail_all(error.code(), error.what());
+    } catch (const std::bad_alloc&) {
+        fail_all(ErrorCode::out_of_memory, "out of memory");
+    } catch (const std::exception& error) {
+        fail_all(ErrorCode::internal, error.what());
     }
 }
 
@@ -160,18 +163,28 @@ bool Dispatcher::prepare(const Photo& photo, uint8_t* staging, Result& result) c
     } catch (const Error& error) {
         result.error = ItemError{error.code(), error.what()};
     } catch (const std::bad_alloc&) {
-        result.error = ItemError{ErrorCode::out_of_memory, "out of memory while decoding"};
+        result.error = ItemError{ErrorCode::out_of_memory, "out of memory"};
     } catch (const std::exception& error) {
         result.error = ItemError{ErrorCode::internal, error.what()};
     }
     return false;
 }
 
-void Dispatcher::finish(Album& album, size_t index, Result result) {
+void Dispatcher::finish(Album& album, size_t index) {
+    Result& result = album.results[index];
+    StageTimes& times = result.times;
+    const double decode_ms = times.read_ms + times.decode_ms + times.preprocess_ms;
+    times.total_ms = milliseconds(Clock::now() - album.submitted);
+    times.queue_ms = std::max(0.0, times.total_ms - decode_ms - times.compute_ms);
+    {
+        std::lock_guard lock(stats_mutex_);
+        ++stats_.photos;
+        stats_.failed += result.error.has_value();
+        stats_.decode_seconds += decode_ms / 1e3;
+    }
     std::unique_lock lock(album.mutex);
-    album.results[index] = std::move(result);
     if (album.request.on_item)
-        album.request.on_item(index, album.results[index]);
+        album.request.on_item(index, result);
     if (--album.remaining > 0)
         return;
     lock.unlock();

@@ -42,9 +42,11 @@ private:
         size_t begin, end;
     };
     void serve(Lane& lane);
-    void compute(Lane& lane, const Chunk& chunk);
+    void stop();
+    void prepare(Lane& lane, const Chunk& chunk, std::vector<char>& prepared);
     bool prepare(const Photo& photo, uint8_t* staging, Result& result) const;
-    void finish(Album& album, size_t index, Result result);
+    void compute(Lane& lane, const Chunk& chunk, const std::vector<int>& ready);
+    void finish(Album& album, size_t index);
 
     std::vector<std::unique_ptr<Lane>> lanes_;
     loader::Preprocessor preprocessor_;

@@ -3,11 +3,20 @@
 namespace yeoul {
 
 WorkerPool::WorkerPool(int threads) {
-    for (int i = 0; i < threads; ++i)
-        threads_.emplace_back([this] { serve(); });
+    try {
+        for (int i = 0; i < threads; ++i)
+            threads_.emplace_back([this] { serve(); });
+    } catch (...) { // the system gives no more threads
+        stop();
+        throw;
+    }
 }
 
 WorkerPool::~WorkerPool() {
+    stop();
+}
+
+void WorkerPool::stop() {
     {
         std::lock_guard lock(mutex_);
         stopping_ = true;

@@ -31,6 +31,7 @@ private:
         std::condition_variable done;
     };
     void serve();
+    void stop();
 
     std::mutex mutex_;
     std::condition_variable wake_;

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <iomanip>
 #include <sstream>
 
 #include "engine/models/clip.h"
@@ -9,7 +10,7 @@ namespace {
 template <class T>
 std::string text(const T& value) {
     std::ostringstream out;
-    out << value;
+    out << std::setprecision(9) << value;
     return out.str();
 }
 
@@ -123,7 +124,10 @@ OpenedModel open_model(const std::filesystem::path& directory, Backend& backend,
     } catch (const Error& error) {
         if (error.code() != ErrorCode::model)
             throw;
-        throw Error(ErrorCode::model, "model '" + directory.string() + "': " + error.what());
+        const std::string message = error.what(); // the loader names the directory itself
+        if (message.find(directory.string()) != std::string::npos)
+            throw;
+        throw Error(ErrorCode::model, "model '" + directory.string() + "': " + message);
     }
     return opened;
 }

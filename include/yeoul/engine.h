@@ -43,7 +43,8 @@ struct EngineOptions {
     int batch_size = 0;
     /// Compute streams; they share the weights and each has its own activations. 1 to 4.
     int streams = 1;
-    /// Host threads for decoding and math together; 0 takes the cores this process may use.
+    /// Host threads: decoding has so many, and so has math, shared by the streams. With one stream
+    /// the two take turns. 0 takes the cores this process may use.
     int threads = 0;
     /// Photos with more pixels are refused (`image_too_large`) before they are decoded.
     /// The default is Pillow's own limit.
@@ -78,7 +79,7 @@ struct ItemError {
 };
 
 /// Where one photo's time went. `queue` is what neither decoding nor computing explains; `compute`
-/// is the time of the whole batch that the photo was in.
+/// is the time of the whole forward pass that the photo was in, of `Result::batch` photos.
 struct StageTimes {
     double read_ms = 0, decode_ms = 0, preprocess_ms = 0, queue_ms = 0, compute_ms = 0,
            total_ms = 0;
@@ -133,7 +134,7 @@ struct DeviceInfo {
 };
 
 struct EngineStats {
-    int64_t photos = 0, failed = 0, batches = 0;
+    int64_t photos = 0, failed = 0, batches = 0; // batches: forward passes
     double decode_seconds = 0;  // of all decoding threads: read, decode, preprocess
     double compute_seconds = 0; // of all compute streams
     int64_t weight_bytes = 0, activation_bytes = 0, staging_bytes = 0;

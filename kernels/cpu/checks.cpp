@@ -1,6 +1,7 @@
 #include "kernels/cpu/checks.h"
 
 #include <algorithm>
+#include <climits>
 #include <cstdint>
 
 #include "kernels/cpu/processor.h"
@@ -46,6 +47,13 @@ void require_weight(const char* op, const char* what, const View& view, size_t e
     YEOUL_REQUIRE(view.dtype == DType::f32 || view.dtype == DType::f16 || view.dtype == DType::bf16,
                   op << ": " << what << " is " << view.to_string()
                      << ", must be fp32, fp16 or bf16");
+}
+
+int total_rows(const char* op, int batch, int rows) {
+    const int64_t total = int64_t{batch} * rows;
+    YEOUL_REQUIRE(total <= INT_MAX, op << ": " << batch << " x " << rows
+                                       << " rows are too many; take a smaller batch");
+    return static_cast<int>(total);
 }
 
 void require_positive(const char* op, const char* what, int value) {

@@ -31,6 +31,8 @@ void require_activation(const char* op, const char* what, const View& view, DTyp
 /// Non-null and `elements` values of fp32, fp16 or bf16.
 void require_weight(const char* op, const char* what, const View& view, size_t elements);
 
+/// batch * rows. Throws `invalid_argument` where that does not fit an int.
+int total_rows(const char* op, int batch, int rows);
 void require_positive(const char* op, const char* what, int value);
 
 /// fp32, or bf16 where the processor has it: else `Error` with code `device`.

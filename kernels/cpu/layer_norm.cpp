@@ -72,8 +72,8 @@ private:
     Plan plan(int batch) const {
         using dnnl::layer_normalization_forward;
         Plan plan;
-        plan.x = dense({batch * desc_.rows, desc_.dim}, desc_.x);
-        plan.y = dense({batch * desc_.rows, desc_.dim}, desc_.y);
+        plan.x = dense({total_rows("layer_norm", batch, desc_.rows), desc_.dim}, desc_.x);
+        plan.y = dense({total_rows("layer_norm", batch, desc_.rows), desc_.dim}, desc_.y);
         plan.weight = dense({desc_.dim}, DType::f32);
         const auto made = YEOUL_ONEDNN(layer_normalization_forward::primitive_desc(
             layer_normalization_forward::desc(dnnl::prop_kind::forward_inference, plan.x, desc_.eps,

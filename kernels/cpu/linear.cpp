@@ -52,7 +52,7 @@ std::unique_ptr<Linear> make_linear(const Onednn& onednn, const LinearDesc& desc
     Batches batches("linear", desc.batches);
     std::vector<int> rows;
     for (int batch : batches.sizes())
-        rows.push_back(batch * desc.rows);
+        rows.push_back(total_rows("linear", batch, desc.rows));
     std::unique_ptr<Linear> made;
     run_with_math_threads(onednn.threads, [&] {
         made = std::make_unique<CpuLinear>(desc, std::move(batches),
