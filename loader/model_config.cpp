@@ -14,9 +14,9 @@
 namespace yeoul::loader {
 namespace {
 
-const std::array<std::string, 2> kModelTypes{"clip", "clip_vision_model"};
-const std::array<std::string, 5> kActivations{"gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu",
-                                              "relu"};
+constexpr std::array<std::string_view, 2> kModelTypes{"clip", "clip_vision_model"};
+constexpr std::array<std::string_view, 5> kActivations{"gelu", "gelu_new", "gelu_pytorch_tanh",
+                                                       "quick_gelu", "relu"};
 
 // Far above any published model, low enough that products of two stay within int.
 constexpr int kMaxWidth = 32768;
@@ -24,7 +24,8 @@ constexpr int kMaxLayers = 1024;
 constexpr int kMaxImageSize = 8192;
 
 // "known are a, b; nearest is b"
-std::string known_and_nearest(const std::string& name, std::span<const std::string> known) {
+std::string known_and_nearest(const std::string& name, std::span<const std::string_view> names) {
+    const std::vector<std::string> known(names.begin(), names.end());
     std::string text = "known are ";
     for (size_t i = 0; i < known.size(); ++i)
         text += (i ? ", " : "") + known[i];

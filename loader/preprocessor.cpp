@@ -76,7 +76,8 @@ bool read_rectangle(const Json& value, int& height, int& width) {
            integer_within(*columns, 1, kMaxEdge, width);
 }
 
-const std::string kEdges = "from 1 to " + std::to_string(kMaxEdge);
+constexpr std::string_view kEdges = "from 1 to 8192";
+static_assert(kMaxEdge == 8192, "kEdges names it");
 
 void read_size(const JsonFields& fields, Preprocessor& result) {
     const Json* size = fields.find("size");
@@ -89,14 +90,14 @@ void read_size(const JsonFields& fields, Preprocessor& result) {
     const Json* edge = size->find("shortest_edge");
     if (size->integer() != nullptr && !to_square) {
         if (!integer_within(*size, 1, kMaxEdge, result.shortest_edge))
-            fields.refuse("size", size, "must be " + kEdges);
+            fields.refuse("size", size, "must be " + std::string(kEdges));
         fields.note("size " + size->describe() + " (legacy) is the shortest edge");
     } else if (edge != nullptr) {
         if (size->object()->size() != 1)
             fields.refuse("size", size,
                           "shortest_edge together with another key leaves the output size open");
         if (!integer_within(*edge, 1, kMaxEdge, result.shortest_edge))
-            fields.refuse("size.shortest_edge", edge, "must be an integer " + kEdges);
+            fields.refuse("size.shortest_edge", edge, "must be an integer " + std::string(kEdges));
     } else if (read_rectangle(*size, result.resize_height, result.resize_width)) {
         result.resize = Preprocessor::Resize::exact;
         if (size->object() == nullptr)
@@ -105,7 +106,7 @@ void read_size(const JsonFields& fields, Preprocessor& result) {
     } else {
         fields.refuse("size", size,
                       "must be {\"shortest_edge\": N} or {\"height\": N, \"width\": N}, N " +
-                          kEdges);
+                          std::string(kEdges));
     }
 }
 
@@ -130,7 +131,8 @@ void read_crop(const JsonFields& fields, Preprocessor& result) {
     if (size == nullptr)
         fields.note("crop_size is absent, taken as 224");
     else if (!read_rectangle(*size, result.crop_height, result.crop_width))
-        fields.refuse("crop_size", size, "must be {\"height\": N, \"width\": N}, N " + kEdges);
+        fields.refuse("crop_size", size,
+                      "must be {\"height\": N, \"width\": N}, N " + std::string(kEdges));
     else if (size->object() == nullptr)
         fields.note("crop_size (legacy) is height " + std::to_string(result.crop_height) +
                     ", width " + std::to_string(result.crop_width));

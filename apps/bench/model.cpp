@@ -97,6 +97,7 @@ Measurement measure(ModelSession& session, const ModelFlags& flags, const std::s
 }
 
 int measure_all(const ModelFlags& flags) {
+    flags.output.check("model");
     const MeasuredModel model(flags);
     const double gflop = gflop_per_photo(model.path());
     Report report{.benchmark = "model", .environment = environment(), .measurements = {}};

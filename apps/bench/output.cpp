@@ -13,6 +13,11 @@ void OutputFlags::add(cli::Command& command) {
                  "compare with an earlier --format json; exit 6 when slower beyond noise", compare);
 }
 
+void OutputFlags::check(const std::string& benchmark) const {
+    if (!compare.empty())
+        require_report(compare, benchmark);
+}
+
 int print(const Report& report, const OutputFlags& flags) {
     const bool json = flags.format == "json";
     std::cout << (json ? as_json(report) : as_markdown(report));

@@ -11,6 +11,8 @@ namespace yeoul::bench {
 struct OutputFlags {
     std::string format = "md", compare;
     void add(cli::Command& command);
+    /// Before the work: throws `Error` when `compare` names no report of `benchmark`.
+    void check(const std::string& benchmark) const;
 };
 
 /// Prints the report and, when asked, the comparison (on stderr with JSON, so that stdout stays

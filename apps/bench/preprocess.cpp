@@ -36,6 +36,8 @@ double ms_since(Clock::time_point start) {
 }
 
 std::vector<uint8_t> read_file(const std::string& path) {
+    std::error_code error;
+    YEOUL_REQUIRE(!fs::is_directory(path, error), "'" << path << "' is a folder; name image files");
     std::ifstream in(path, std::ios::binary);
     YEOUL_REQUIRE(in, "'" << path << "' cannot be read; name image files");
     return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
@@ -110,13 +112,19 @@ Measurement measure(const Photo& photo, const loader::Preprocessor& preprocessor
 }
 
 int preprocess(const PreprocessFlags& flags) {
+    flags.output.check("preprocess");
     loader::Preprocessor preprocessor;
     if (!flags.model.empty())
         preprocessor = loader::read_preprocessor(flags.model);
     Report report{.benchmark = "preprocess", .environment = environment(), .measurements = {}};
     report.environment.emplace_back("threads", "1");
-    for (const Photo& photo : photos(flags))
-        report.measurements.push_back(measure(photo, preprocessor, flags));
+    for (const Photo& photo : photos(flags)) {
+        try {
+            report.measurements.push_back(measure(photo, preprocessor, flags));
+        } catch (const Error& error) {
+            throw Error(error.code(), "'" + photo.name + "': " + error.what());
+        }
+    }
     return print(report, flags.output);
 }
 

@@ -61,7 +61,7 @@ std::vector<Old> read_old(const std::filesystem::path& file, const std::string& 
     if (!name || !name->string() || !measurements || !measurements->array())
         refuse(file, "which is no report of engine-bench");
     if (*name->string() != benchmark)
-        refuse(file, "a report of 'engine-bench " + *name->string() + "'");
+        refuse(file, "which is a report of 'engine-bench " + *name->string() + "'");
     std::vector<Old> all;
     for (const loader::Json& measurement : *measurements->array()) {
         const loader::Json* key = measurement.find("key");
@@ -162,6 +162,10 @@ std::string as_json(const Report& report) {
     }
     json << "\n ]}\n";
     return json.str();
+}
+
+void require_report(const std::filesystem::path& old_file, const std::string& benchmark) {
+    read_old(old_file, benchmark);
 }
 
 Comparison compare(const Report& report, const std::filesystem::path& old_file) {

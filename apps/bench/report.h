@@ -38,6 +38,9 @@ struct Report {
 std::string as_markdown(const Report& report);
 std::string as_json(const Report& report);
 
+/// Throws as `compare`, so that a wrong file is known before minutes of measuring.
+void require_report(const std::filesystem::path& old_file, const std::string& benchmark);
+
 struct Comparison {
     std::string table; // markdown
     bool regressed = false;

@@ -42,7 +42,7 @@ void require_choice(const std::string& text, const std::string& label,
     if (std::find(choices.begin(), choices.end(), text) != choices.end())
         return;
     const std::vector<std::string> nearest = loader::nearest_names(text, choices, 1);
-    YEOUL_REQUIRE(false, label << " is '" << text << "', must be " << joined(choices, ", ")
+    YEOUL_REQUIRE(false, label << " is '" << text << "', must be " << alternatives(choices)
                                << (nearest.empty() ? "" : "; did you mean '" + nearest[0] + "'?"));
 }
 
@@ -102,7 +102,8 @@ Command& Command::choice(std::string name, std::string help, std::string& into,
                 [&into, choices](const std::string& text, const std::string& label) {
                     require_choice(text, label, choices);
                     into = text;
-                }});
+                },
+                true, true});
 }
 
 Command& Command::selection(std::string name, std::string help, std::vector<std::string>& into,
@@ -110,10 +111,12 @@ Command& Command::selection(std::string name, std::string help, std::vector<std:
     std::string value = joined(choices, "|") + ",...";
     return add({std::move(name), std::move(value), std::move(help), false,
                 [&into, choices](const std::string& text, const std::string& label) {
-                    into = split(text);
-                    for (const std::string& part : into)
+                    std::vector<std::string> parts = split(text);
+                    for (const std::string& part : parts)
                         require_choice(part, label, choices);
-                }});
+                    into = std::move(parts);
+                },
+                true, true});
 }
 
 Command& Command::toggle(std::string name, std::string help, bool& into, bool negatable) {
@@ -135,6 +138,13 @@ Command& Command::arguments(std::string value, std::string help, std::vector<std
 Command& Command::run(std::function<int()> action) {
     action_ = std::move(action);
     return *this;
+}
+
+std::string alternatives(const std::vector<std::string>& words) {
+    std::string text;
+    for (size_t i = 0; i < words.size(); ++i)
+        text += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + words[i];
+    return text;
 }
 
 std::string environment_name(std::string_view flag) {

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -10,6 +11,7 @@
 
 #include "apps/cli/exit_code.h"
 #include "apps/cli/help.h"
+#include "apps/cli/printable.h"
 #include "loader/nearest_name.h"
 
 namespace yeoul::cli {
@@ -47,10 +49,13 @@ private:
         for (const std::string& known : names)
             list += (list.empty() ? "" : ", ") + known;
         const bool flag = name.starts_with('-');
+        if (flag)
+            names = {"--help", "--version"};
         throw Error(
             ErrorCode::invalid_argument,
             (flag ? "'" + name + "' stands before the command" : "unknown command '" + name + "'") +
-                suggestion(name, names, "") + "; commands are " + list);
+                "; commands are " + list +
+                suggestion(name == "-V" || name == "-v" ? "--version" : name, names, ""));
     }
 
     /// `reversed`: the words after the command, last first, as CLI11 wants them.
@@ -70,8 +75,14 @@ private:
         std::vector<std::string> arguments;
         if (command.arguments_)
             app.add_option("arguments", arguments);
+        refuse_switch_values(command, reversed);
         try {
             app.parse(std::move(reversed));
+        } catch (const CLI::ArgumentMismatch& error) {
+            const std::string text = error.what(); // "--model: 1 required  missing"
+            throw Error(ErrorCode::invalid_argument, text.substr(0, text.find(':')) +
+                                                         " needs a value; see " +
+                                                         help_command(command));
         } catch (const CLI::ParseError& error) {
             throw Error(ErrorCode::invalid_argument,
                         std::string(error.what()) + "; see " + help_command(command));
@@ -96,6 +107,27 @@ private:
         return command.action_();
     }
 
+    /// CLI11 would take `--normalize=0` for `--normalize`.
+    static void refuse_switch_values(const Command& command,
+                                     const std::vector<std::string>& reversed) {
+        std::vector<std::string> switches = {"--help", "--version"};
+        for (const Flag& flag : command.flags_) {
+            if (!flag.value.empty())
+                continue;
+            switches.push_back("--" + flag.name);
+            if (flag.negatable)
+                switches.push_back("--no-" + flag.name);
+        }
+        const auto end = std::find(reversed.rbegin(), reversed.rend(), "--");
+        for (auto word = reversed.rbegin(); word != end; ++word) {
+            const std::string name = word->substr(0, word->find('='));
+            YEOUL_REQUIRE(name.size() == word->size() ||
+                              std::find(switches.begin(), switches.end(), name) == switches.end(),
+                          name << " takes no value, but got '" << word->substr(name.size() + 1)
+                               << "'; give it alone");
+        }
+    }
+
     static void set(const Flag& flag, const CLI::Option* on, const CLI::Option* off) {
         const std::string label = "--" + flag.name;
         YEOUL_REQUIRE(!(off && off->count() && on->count()),
@@ -104,10 +136,20 @@ private:
             return flag.set("false", "--no-" + flag.name);
         if (on->count())
             return flag.set(flag.value.empty() ? "true" : on->results().back(), label);
+        if (!flag.environment)
+            return;
         const std::string variable = environment_name(flag.name);
         // An empty variable is how scripts unset one.
-        if (const char* value = std::getenv(variable.c_str()); value && *value)
+        const char* value = std::getenv(variable.c_str());
+        if (!value || !*value)
+            return;
+        try {
             flag.set(value, variable);
+        } catch (const Error& error) {
+            if (!flag.choice)
+                throw;
+            std::cerr << "warning: " << printable(error.what()) << "; ignored\n";
+        }
     }
 
     void refuse_extras(const Command& command, const std::vector<std::string>& extras) const {
@@ -165,7 +207,8 @@ private:
                 left = "--[no-]" + flag.name;
             if (!flag.value.empty())
                 left += " " + flag.value;
-            help.entry(left, flag.help + " [" + environment_name(flag.name) + "]");
+            help.entry(left, flag.environment ? flag.help + " [" + environment_name(flag.name) + "]"
+                                              : flag.help);
         }
         help.entry("--version", "print the version");
         if (!command.examples_.empty()) {
@@ -183,7 +226,7 @@ int run_program(Program program, int argc, char** argv) {
     try {
         code = Parser(program).run({argv + 1, argv + argc});
     } catch (const Error& error) {
-        std::cerr << "error: " << error.what() << '\n';
+        std::cerr << "error: " << printable(error.what()) << '\n';
         code = exit_code(error.code());
     } catch (const std::bad_alloc&) {
         std::cerr << "error: out of memory on the host; use a smaller --batch-size\n";

@@ -1,8 +1,9 @@
 // Commands, flags and their environment variables. CLI11 does the parsing and stays behind this
 // header.
 //
-// Every flag `--some-flag` is also read from YEOUL_SOME_FLAG; the command line wins. A flag or
-// command that does not exist is answered with the nearest one and exit code 2.
+// Every flag `--some-flag` is also read from YEOUL_SOME_FLAG, but synth's --output; the command
+// line wins. A flag or command that does not exist is answered with the nearest one and exit
+// code 2.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,9 @@ struct Flag {
     std::string help;
     bool negatable = false; // a switch with --no-NAME
     std::function<void(const std::string& value, const std::string& label)> set;
+    bool environment = true; // is also read from its variable
+    /// Commands share a variable but not the choices: one that is unknown here is left alone.
+    bool choice = false;
 };
 
 class Command {
@@ -71,6 +75,9 @@ struct Program {
 
 /// Parses, runs the command, and turns what it throws into one sentence on stderr and an exit code.
 int run_program(Program program, int argc, char** argv);
+
+/// "a, b or c"
+std::string alternatives(const std::vector<std::string>& words);
 
 /// "YEOUL_BATCH_SIZE" of "batch-size".
 std::string environment_name(std::string_view flag);

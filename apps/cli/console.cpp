@@ -6,6 +6,8 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <unistd.h>
 
+#include "apps/cli/printable.h"
+
 namespace yeoul::cli {
 namespace {
 
@@ -49,7 +51,8 @@ public:
     }
     bool shows(LogLevel level) const { return logger_.should_log(spdlog_level(level)); }
     void log(LogLevel level, std::string_view text) {
-        logger_.log(spdlog_level(level), spdlog::string_view_t(text.data(), text.size()));
+        const std::string shown = printable(text);
+        logger_.log(spdlog_level(level), spdlog::string_view_t(shown.data(), shown.size()));
         logger_.flush();
     }
 

@@ -34,7 +34,10 @@ std::string duration(double seconds) {
 }
 
 std::string progress_line(const ProgressCounts& counts, double elapsed_s) {
-    const double rate = elapsed_s > 0 ? static_cast<double>(counts.done) / elapsed_s : 0;
+    const auto per_second = [&](size_t photos) {
+        return elapsed_s > 0 ? static_cast<double>(photos) / elapsed_s : 0;
+    };
+    const double rate = per_second(counts.done);
     const size_t total = std::max<size_t>(counts.total, 1);
     const int filled = static_cast<int>(counts.done * kBar / total);
     char text[160];
@@ -42,7 +45,8 @@ std::string progress_line(const ProgressCounts& counts, double elapsed_s) {
                   static_cast<int>(counts.done * 100 / total), std::string(filled, '#').c_str(),
                   std::string(kBar - filled, ' ').c_str(),
                   grouped(static_cast<int64_t>(counts.done)).c_str(),
-                  grouped(static_cast<int64_t>(counts.total)).c_str(), rate);
+                  grouped(static_cast<int64_t>(counts.total)).c_str(),
+                  per_second(counts.done - std::min(counts.done, counts.errors)));
     std::string line = text;
     std::snprintf(text, sizeof text, "  decode %d%% compute %d%%",
                   percent(counts.decode_seconds, elapsed_s * counts.threads),

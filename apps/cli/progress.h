@@ -15,7 +15,8 @@ struct ProgressCounts {
 };
 
 /// "embed  41% [####      ]  412/1,000  39.2 photos/s  decode 71% compute 64%  left 15 s  errors 3"
-/// The shares say how busy the decoding threads and the compute streams are.
+/// Photos that failed are done, but do not count in photos/s. The shares say how busy the decoding
+/// threads and the compute streams are.
 std::string progress_line(const ProgressCounts& counts, double elapsed_s);
 
 /// Says when the line is due: on a terminal five times a second, elsewhere every 10 s.

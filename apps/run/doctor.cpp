@@ -1,6 +1,7 @@
 // engine-run doctor: what this machine and build can do, and the fix for what they cannot.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <iostream>
 
 #include "apps/cli/console.h"
@@ -48,7 +49,21 @@ Finding failed(std::string what, std::string detail, std::string fix) {
     return {std::move(what), "FAILED", std::move(detail), std::move(fix)};
 }
 
-/// One photo twice and in a batch with another: finite, and the same bits every time.
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+std::string fix_of(const Error& error, const cli::EngineFlags& flags) {
+    if (error.code() == ErrorCode::model)
+        return "name a model directory that loads, with --model DIR";
+    if (flags.precision != "auto" && flags.precision != "fp32")
+        return "take --precision fp32";
+    if (error.code() == ErrorCode::out_of_memory)
+        return "take a smaller --batch-size";
+    return "take --device cpu and the defaults of the other flags";
+}
+
+/// One photo twice: finite and the same bits; and another beside it, which must differ.
 Finding self_test(const cli::EngineFlags& flags, const std::string& device, cli::Console& console) {
     const std::string what = "self-test " + device;
     try {
@@ -65,21 +80,28 @@ Finding self_test(const cli::EngineFlags& flags, const std::string& device, cli:
         const std::vector<float>& vector = once[0].embedding;
         if (!std::all_of(vector.begin(), vector.end(), [](float v) { return std::isfinite(v); }))
             return failed(what, "the vector is not finite", "try --precision fp32");
-        if (vector != again[0].embedding)
+        if (!same_bits(vector, again[0].embedding))
             return failed(
                 what, "the same photo gave two vectors",
                 "report it with this output; memory or an overclocked processor may fail");
-        if (vector == pair[1].embedding)
+        if (same_bits(vector, pair[1].embedding))
             return failed(what, "two photos gave one vector", "the model directory may be damaged");
         return {what, "ok",
                 cli::describe_model(engine.info()) + "; computed twice, equal; " +
                     cli::fixed(again[0].times.compute_ms, 1) + " ms",
                 ""};
     } catch (const Error& error) {
-        return failed(what, error.what(),
-                      error.code() == ErrorCode::model
-                          ? "name a model directory that loads, with --model DIR"
-                          : "see the message");
+        return failed(what, error.what(), fix_of(error, flags));
+    }
+}
+
+/// The engine refuses such a device when it is opened; a finding for it would have no row.
+void require_known_device(const std::string& device) {
+    try {
+        make_backend(device, 1);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::invalid_argument)
+            throw;
     }
 }
 
@@ -101,9 +123,10 @@ std::vector<Finding> examine(const cli::EngineFlags& flags, cli::Console& consol
             findings.push_back(self_test(flags, backend.kind, console));
         } else {
             // A GPU is an offer; only the device that everything falls back to must work.
-            const bool needed = backend.kind == "cpu" || flags.device.starts_with(backend.kind);
-            findings.push_back({"device " + backend.kind, needed ? "FAILED" : "absent",
-                                backend.problem, backend.fix});
+            const bool asked = backend.kind != "cpu" && flags.device.starts_with(backend.kind);
+            findings.push_back({"device " + backend.kind,
+                                asked || backend.kind == "cpu" ? "FAILED" : "absent",
+                                backend.problem, asked ? "take --device cpu" : backend.fix});
         }
     }
     return findings;
@@ -146,6 +169,7 @@ cli::Command doctor_command() {
     flags->engine.add_verbosity(command);
     command.run([flags] {
         cli::Console console(flags->engine.verbosity());
+        require_known_device(flags->engine.device);
         const std::vector<Finding> findings = examine(flags->engine, console);
         std::cout << (flags->format == "json" ? as_json : as_table)(findings);
         const bool sound =

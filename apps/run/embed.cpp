@@ -57,11 +57,12 @@ public:
     explicit Embed(const EmbedFlags& flags) : flags_(flags), console_(flags.engine.verbosity()) {}
 
     int run() {
+        // Before the signals are held: one ends a long scan or a waiting stdin at once.
+        const std::vector<Input> inputs = inputs_of(flags_);
         std::stop_source stop;
         const cli::StopSignals signals([&] { stop.request_stop(); });
-        const std::vector<Input> inputs = inputs_of(flags_);
         if (!flags_.output.empty())
-            file_ = open_vectors_file(flags_.output);
+            file_ = open_vectors_file(flags_.output, inputs);
         const Stopwatch loading;
         Engine engine = Engine::open(flags_.engine.options(console_));
         console_.info("model " + cli::describe_model(engine.info()));
@@ -100,9 +101,15 @@ private:
             print(rows_->end());
         std::cout.flush();
         console_.end_progress();
-        if (file_)
+        // Nothing is no result: a good file of an earlier run stays.
+        const bool written = file_ && !(stop.stop_requested() && answered_ == 0);
+        if (written)
             file_->finish();
-        summarize(watch.seconds(), inputs.size());
+        if (stop.stop_requested())
+            console_.warning("stopped by a signal: " + cli::grouped(answered_) + " of " +
+                             cli::grouped(inputs.size()) + " photos done" +
+                             (file_ && !written ? ", nothing written" : ""));
+        summarize(watch.seconds(), written);
     }
 
     void answer(const Input& input, const Result& result) {
@@ -139,15 +146,13 @@ private:
                 .streams = engine.device().streams};
     }
 
-    void summarize(double seconds, size_t total) {
+    void summarize(double seconds, bool written) {
         const auto answered = static_cast<int64_t>(answered_);
         std::string text = cli::grouped(answered) + (answered == 1 ? " photo" : " photos");
-        if (answered_ < total)
-            text += " of " + cli::grouped(static_cast<int64_t>(total));
         text += " in " + cli::fixed(seconds, 2) + " s";
-        if (seconds > 0)
-            text += ", " + cli::fixed(static_cast<double>(answered_) / seconds, 1) + " a second";
-        if (!flags_.output.empty())
+        if (const size_t good = answered_ - errors_; good > 0 && seconds > 0)
+            text += ", " + cli::fixed(static_cast<double>(good) / seconds, 1) + " a second";
+        if (written)
             text += ", written to " + flags_.output;
         console_.info(text);
         if (errors_)
@@ -175,9 +180,11 @@ engine-run embed photos/ --shard 2/8 --output part2.npy the second of eight mach
 cli::Command embed_command() {
     auto flags = std::make_shared<EmbedFlags>();
     cli::Command command("embed", "A vector per photo.", kExamples);
-    command.arguments("PATH...",
-                      "photos, folders (searched at any depth), or - for a list of paths on stdin",
-                      flags->paths, true);
+    command.arguments(
+        "PATH...",
+        "photos, folders (searched at any depth), or - for a list of paths on stdin, one "
+        "per line or separated by NUL (find -print0)",
+        flags->paths, true);
     flags->engine.add_model(command);
     flags->engine.add_device(command);
     flags->engine.add_photos(command);

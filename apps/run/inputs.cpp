@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <set>
+#include <iterator>
 
 #include "loader/image.h"
 
@@ -11,6 +11,8 @@ namespace yeoul::run {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr size_t kMostShards = 1'000'000; // times the number of photos, far from an overflow
 
 bool has_known_extension(const fs::path& path) {
     std::string extension = path.extension().string();
@@ -80,21 +82,42 @@ void append(std::vector<Input>& inputs, const std::string& argument) {
     std::move(found.begin(), found.end(), std::back_inserter(inputs));
 }
 
+// A photo, not a list that happens to start like one ("BM", "P6 "): lists hold no control
+// characters but the separators, and no two NUL in a row.
+bool is_photo(const std::string& text) {
+    const std::string_view head = std::string_view(text).substr(0, 65536);
+    const bool binary = head.find(std::string_view("\0\0", 2)) != head.npos ||
+                        std::any_of(head.begin(), head.end(), [](char c) {
+                            return c > '\0' && c < ' ' && c != '\n' && c != '\r' && c != '\t';
+                        });
+    const auto* bytes = reinterpret_cast<const uint8_t*>(head.data());
+    return binary && loader::sniff({bytes, head.size()}) != loader::ImageFormat::unknown;
+}
+
+/// Paths separated by line ends, or by NUL when there is one (find -print0).
+void append_list(std::vector<Input>& inputs, std::istream& list) {
+    const std::string text{std::istreambuf_iterator<char>(list), std::istreambuf_iterator<char>()};
+    YEOUL_REQUIRE(!is_photo(text), "stdin looks like a photo; '-' expects a list of paths");
+    const bool lines = text.find('\0') == std::string::npos;
+    for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
+        end = std::min(text.find(lines ? '\n' : '\0', begin), text.size());
+        std::string path = text.substr(begin, end - begin);
+        if (lines && path.ends_with('\r'))
+            path.pop_back();
+        if (!path.empty())
+            append(inputs, path);
+    }
+}
+
 } // namespace
 
 std::vector<Input> find_photos(const std::vector<std::string>& arguments, std::istream& list) {
     std::vector<Input> inputs;
     for (const std::string& argument : arguments) {
-        if (argument != "-") {
+        if (argument == "-")
+            append_list(inputs, list);
+        else
             append(inputs, argument);
-            continue;
-        }
-        for (std::string line; std::getline(list, line);) {
-            if (line.ends_with('\r'))
-                line.pop_back();
-            if (!line.empty())
-                append(inputs, line);
-        }
     }
     return inputs;
 }
@@ -107,8 +130,9 @@ Shard parse_shard(const std::string& text, const std::string& label) {
     const auto count = slash ? std::from_chars(index.ptr + 1, end, shard.count)
                              : std::from_chars_result{text.data(), std::errc::invalid_argument};
     YEOUL_REQUIRE(count.ec == std::errc() && count.ptr == end && shard.index >= 1 &&
-                      shard.index <= shard.count,
-                  label << " is '" << text << "', must be I/N with I from 1 to N, as in 2/8");
+                      shard.index <= shard.count && shard.count <= kMostShards,
+                  label << " is '" << text
+                        << "', must be I/N with I from 1 to N and N up to 1000000, as in 2/8");
     return shard;
 }
 

@@ -18,8 +18,9 @@ struct Input {
 
 /// In the order of `arguments`. A file is taken whatever its name; a folder gives its files with a
 /// known image extension, at any depth, sorted bytewise, without links that lead out of it; "-"
-/// takes a path per line from `list`, whose folders are treated alike. What does not exist stays
-/// in, for the engine to answer.
+/// takes paths from `list`, one per line or separated by NUL, whose folders are treated alike. What
+/// does not exist stays in, for the engine to answer. Throws `Error`, code `invalid_argument`, when
+/// `list` is a photo.
 std::vector<Input> find_photos(const std::vector<std::string>& arguments, std::istream& list);
 
 /// One part of the photos, so that several machines can share the work.

@@ -1,4 +1,5 @@
 // engine-run inspect: what the model directory says, as understood, and what runs it.
+#include <algorithm>
 #include <iostream>
 
 #include "apps/cli/console.h"
@@ -13,6 +14,54 @@ namespace {
 
 std::string mebibytes(int64_t bytes) {
     return cli::fixed(static_cast<double>(bytes) / (1 << 20), 1) + " MiB";
+}
+
+constexpr size_t kTerminalWidth = 120;
+
+/// `list` in lines of at most `width`, broken behind its commas.
+std::vector<std::string> wrapped(const std::string& list, size_t width) {
+    std::vector<std::string> lines(1);
+    for (size_t begin = 0, end = 0; begin < list.size(); begin = end) {
+        end = std::min(list.find(", ", begin), list.size() - std::min<size_t>(2, list.size())) + 2;
+        const std::string part = list.substr(begin, end - begin);
+        if (!lines.back().empty() && lines.back().size() + part.size() > width)
+            lines.emplace_back();
+        lines.back() += part;
+    }
+    return lines;
+}
+
+std::string ops_table(const std::vector<OpPlan>& ops) {
+    const bool one_reason = std::all_of(
+        ops.begin(), ops.end(), [&](const OpPlan& op) { return op.why == ops.front().why; });
+    size_t op_width = 2, shape_width = 5, target_width = 6;
+    for (const OpPlan& op : ops) {
+        op_width = std::max(op_width, op.op.size());
+        shape_width = std::max(shape_width, op.shape.size());
+        target_width = std::max(target_width, op.target.size());
+    }
+    constexpr size_t kGaps = 6, kLeastKernel = 24;
+    const size_t taken = op_width + shape_width + target_width + kGaps;
+    const size_t kernel_width =
+        taken + kLeastKernel < kTerminalWidth ? kTerminalWidth - taken : kLeastKernel;
+    std::vector<cli::Column> columns = {{"op"}, {"shape"}, {"target"}, {"kernel"}};
+    if (!one_reason)
+        columns.push_back({"why"});
+    std::vector<std::vector<std::string>> rows;
+    for (const OpPlan& op : ops) {
+        bool first = true;
+        for (const std::string& line : wrapped(op.kernel, kernel_width)) {
+            rows.push_back(first ? std::vector<std::string>{op.op, op.shape, op.target, line}
+                                 : std::vector<std::string>{"", "", "", line});
+            if (!one_reason)
+                rows.back().push_back(first ? op.why : "");
+            first = false;
+        }
+    }
+    std::string text = cli::table(columns, rows);
+    if (one_reason && !ops.empty() && !ops.front().why.empty())
+        text += "\nwhy: " + ops.front().why + '\n';
+    return text;
 }
 
 std::string as_table(const ModelInfo& info, const DeviceInfo& device, const EngineStats& stats) {
@@ -30,11 +79,7 @@ std::string as_table(const ModelInfo& info, const DeviceInfo& device, const Engi
     facts.push_back({"memory", "weights", mebibytes(stats.weight_bytes)});
     facts.push_back({"", "activations", mebibytes(stats.activation_bytes)});
     facts.push_back({"", "staging", mebibytes(stats.staging_bytes)});
-    std::vector<std::vector<std::string>> ops;
-    for (const OpPlan& op : info.ops)
-        ops.push_back({op.op, op.shape, op.target, op.kernel, op.why});
-    return cli::table({{"group"}, {"key"}, {"value"}}, facts) + '\n' +
-           cli::table({{"op"}, {"shape"}, {"target"}, {"kernel"}, {"why"}}, ops);
+    return cli::table({{"group"}, {"key"}, {"value"}}, facts) + '\n' + ops_table(info.ops);
 }
 
 class JsonObject {

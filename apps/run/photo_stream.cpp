@@ -20,8 +20,8 @@ struct Window {
     size_t answered = 0;                        // rows handed on, by the calling thread
 };
 
-/// What the engine's threads and the calling thread share. Callbacks hold it too, so it outlives an
-/// exception of the caller.
+/// What the engine's threads and the calling thread share. Callbacks hold it too, so it outlives
+/// the caller, who leaves early after a stop or by an exception.
 struct Mailbox {
     std::mutex mutex;
     std::condition_variable changed;
@@ -45,9 +45,10 @@ public:
             std::vector<Result> ready = wait();
             Window& window = *windows_.front();
             for (Result& result : ready) {
-                const Input& input = inputs_[window.first + window.answered++];
-                if (!(result.error && result.error->code == ErrorCode::cancelled))
-                    on_result(input, result);
+                // With several streams later photos may be finished: rows stay a prefix.
+                if (result.error && result.error->code == ErrorCode::cancelled)
+                    return;
+                on_result(inputs_[window.first + window.answered++], result);
             }
             if (window.answered == window.results.size())
                 windows_.pop_front();
@@ -80,14 +81,7 @@ private:
             ++mailbox->finished;
             mailbox->changed.notify_one();
         };
-        // The photos that `on_item` did not tell of, if any: those cancelled before their turn.
-        engine_.submit(std::move(request), [window, mailbox = mailbox_](std::vector<Result> all) {
-            const std::lock_guard lock(mailbox->mutex);
-            for (size_t photo = 0; photo < all.size(); ++photo)
-                if (auto& result = window->results[window->photos[photo]]; !result)
-                    result = std::move(all[photo]);
-            mailbox->changed.notify_one();
-        });
+        engine_.submit(std::move(request), [](std::vector<Result>) {});
     }
 
     /// The rows of the front window that are ready and come next; waits a tick for the first.

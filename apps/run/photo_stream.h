@@ -20,8 +20,8 @@ struct StreamOptions {
     std::stop_token stop;
 };
 
-/// Called on the calling thread, in input order. Photos that were not started when the stop came
-/// are not answered.
+/// Called on the calling thread, in input order. After a stop the photos answered are a prefix of
+/// the inputs.
 using OnResult = std::function<void(const Input& input, const Result& result)>;
 /// Called on the calling thread a few times a second, with the photos finished so far.
 using OnTick = std::function<void(size_t finished)>;

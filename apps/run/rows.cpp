@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/cli/json_text.h"
+#include "apps/cli/printable.h"
 #include "apps/cli/table.h"
 #include "loader/json.h"
 
@@ -17,7 +18,7 @@ public:
     TableRows(const std::vector<Input>& inputs, int dim) : dim_(dim) {
         size_t path_width = 4;
         for (const Input& input : inputs)
-            path_width = std::max(path_width, cli::display_width(input.path));
+            path_width = std::max(path_width, cli::display_width(cli::printable(input.path)));
         columns_ = {{"path", std::min(path_width, kPathWidth)},
                     {"size", 9, true},
                     {"format", 6},
@@ -28,16 +29,18 @@ public:
                     {"dim", 4, true},
                     {"vector", 0}};
     }
-    std::string begin() override { return cli::table_header(columns_); }
     std::string row(const std::string& path, const Result& result) override {
         if (result.error)
             return "";
+        const std::string header = headed_ ? "" : cli::table_header(columns_);
+        headed_ = true;
         std::string values;
         for (size_t i = 0; i < std::min(kFirstValues, result.embedding.size()); ++i)
             values += (i ? " " : "[") + cli::fixed(result.embedding[i], 4);
         const StageTimes& times = result.times;
-        return cli::table_row(columns_,
-                              {cli::shortened(path, columns_[0].width),
+        return header +
+               cli::table_row(columns_,
+                              {cli::shortened(cli::printable(path), columns_[0].width),
                                std::to_string(result.width) + "x" + std::to_string(result.height),
                                result.format, cli::fixed(times.read_ms + times.decode_ms, 1),
                                cli::fixed(times.preprocess_ms, 1), cli::fixed(times.compute_ms, 1),
@@ -48,6 +51,7 @@ public:
 private:
     std::vector<cli::Column> columns_;
     int dim_;
+    bool headed_ = false; // when every photo failed there is no table
 };
 
 class JsonLines : public RowFormat {

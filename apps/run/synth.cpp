@@ -5,6 +5,7 @@
 #include "apps/cli/console.h"
 #include "apps/cli/engine_flags.h"
 #include "apps/cli/exit_code.h"
+#include "apps/cli/stop_signals.h"
 #include "apps/cli/table.h"
 #include "apps/run/commands.h"
 #include "apps/synth/architectures.h"
@@ -20,22 +21,35 @@ struct SynthFlags {
     bool force = false;
 };
 
+synth::WeightFormat parse_format(const std::string& name) {
+    if (name == "fp16")
+        return synth::WeightFormat::fp16;
+    return name == "bf16" ? synth::WeightFormat::bf16 : synth::WeightFormat::fp32;
+}
+
 int synth(const SynthFlags& flags) {
     cli::Console console(flags.engine.verbosity());
     YEOUL_REQUIRE(!flags.arch.empty(), "--arch is missing; name one, as in clip-vit-base-patch32");
     YEOUL_REQUIRE(!flags.output.empty(), "--output is missing; name a directory to make");
     const loader::ClipVisionConfig config = synth::architecture(flags.arch);
+    std::stop_source stop;
+    const cli::StopSignals signals([&] { stop.request_stop(); });
     const auto start = std::chrono::steady_clock::now();
-    const synth::WrittenDirectory written =
-        synth::write_clip_directory(config,
-                                    {.seed = static_cast<uint64_t>(flags.seed),
-                                     .format = flags.dtype == "fp16"   ? synth::WeightFormat::fp16
-                                               : flags.dtype == "bf16" ? synth::WeightFormat::bf16
-                                                                       : synth::WeightFormat::fp32,
-                                     .force = flags.force,
-                                     .threads = flags.engine.threads,
-                                     .label = flags.arch},
-                                    flags.output);
+    const synth::DirectoryOptions options{.seed = static_cast<uint64_t>(flags.seed),
+                                          .format = parse_format(flags.dtype),
+                                          .force = flags.force,
+                                          .threads = flags.engine.threads,
+                                          .stop = stop.get_token(),
+                                          .label = flags.arch};
+    synth::WrittenDirectory written;
+    try {
+        written = synth::write_clip_directory(config, options, flags.output);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::cancelled)
+            throw;
+        console.warning("stopped by a signal; nothing was written");
+        return cli::kSignalBase + signals.caught();
+    }
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     console.info("wrote " + flags.output + ": random weights, " +
                  cli::fixed(static_cast<double>(written.parameters) / 1e6, 1) + " M parameters, " +
@@ -57,7 +71,12 @@ cli::Command synth_command() {
                          "engine-run synth --arch clip-vit-base-patch32 --output /tmp/b32\n"
                          "engine-bench model --model /tmp/b32");
     command.text("arch", "NAME", "one of " + known, flags->arch)
-        .text("output", "DIR", "directory to make", flags->output)
+        .add({.name = "output",
+              .value = "DIR",
+              .help = "directory to make",
+              .set = [flags](const std::string& text, const std::string&) { flags->output = text; },
+              // YEOUL_OUTPUT names the vectors of embed.
+              .environment = false})
         .number("seed", "N", "other weights (default: 0)", flags->seed, 0, INT64_MAX)
         .choice("dtype", "how weights are stored (default: fp32)", flags->dtype,
                 {"fp32", "fp16", "bf16"})

@@ -9,6 +9,7 @@
 #include "loader/npy.h"
 #include "loader/output_file.h"
 #include "loader/safetensors.h"
+#include "loader/safetensors_header.h"
 
 namespace yeoul::run {
 namespace {
@@ -18,7 +19,10 @@ namespace fs = std::filesystem;
 class MatrixFile : public VectorsFile {
 public:
     explicit MatrixFile(const fs::path& file) : file_(file), spool_(file.parent_path()) {
-        loader::OutputFile probe(file); // refuses a folder, a read-only target
+        // A reader of a pipe would take the probe's end for the end of the data.
+        std::error_code error;
+        if (!fs::is_other(file, error))
+            loader::OutputFile probe(file); // refuses a folder, a read-only target
     }
     void begin(int dim) override {
         dim_ = dim;
@@ -96,14 +100,30 @@ private:
     std::string pending_;
 };
 
+/// The paths are a JSON list in a JSON string of the header, which readers limit.
+void require_header_space(const fs::path& file, const std::vector<Input>& inputs) {
+    constexpr uint64_t kRest = 1024; // of the header: the tensor's entry, the braces
+    uint64_t bytes = kRest;
+    for (const Input& input : inputs)
+        bytes += loader::json_quote(loader::json_quote(input.path)).size(); // two quotes are ", "
+    YEOUL_REQUIRE(bytes <= loader::kMaxHeaderBytes,
+                  "--output is '" << file.string() << "', whose header would hold " << bytes
+                                  << " bytes of paths, above the format's limit of "
+                                  << loader::kMaxHeaderBytes
+                                  << "; name a .npy or .jsonl, or split the work with --shard");
+}
+
 } // namespace
 
-std::unique_ptr<VectorsFile> open_vectors_file(const fs::path& file) {
+std::unique_ptr<VectorsFile> open_vectors_file(const fs::path& file,
+                                               const std::vector<Input>& inputs) {
     const std::string extension = file.extension().string();
     if (extension == ".npy")
         return std::make_unique<NpyFile>(file);
-    if (extension == ".safetensors")
+    if (extension == ".safetensors") {
+        require_header_space(file, inputs);
         return std::make_unique<SafetensorsFile>(file);
+    }
     if (extension == ".jsonl")
         return std::make_unique<JsonLinesFile>(file);
     throw Error(ErrorCode::invalid_argument,

@@ -7,6 +7,8 @@
 
 #include <yeoul/engine.h>
 
+#include "apps/run/inputs.h"
+
 namespace yeoul::run {
 
 /// Rows come in input order; a failed photo is a row of NaN, or its error in .jsonl.
@@ -20,8 +22,10 @@ public:
     virtual void finish() = 0;
 };
 
-/// .npy, .safetensors or .jsonl. Throws `Error`: `invalid_argument` for another extension, `io`
-/// with the reason when nothing can be written there, which is so known before any photo is read.
-std::unique_ptr<VectorsFile> open_vectors_file(const std::filesystem::path& file);
+/// .npy, .safetensors or .jsonl. Throws `Error`: `invalid_argument` for another extension and for
+/// more paths than the header of a .safetensors takes, `io` with the reason when nothing can be
+/// written there. All of it is so known before any photo is read.
+std::unique_ptr<VectorsFile> open_vectors_file(const std::filesystem::path& file,
+                                               const std::vector<Input>& inputs);
 
 } // namespace yeoul::run

@@ -2,6 +2,7 @@
 
 #include <yeoul/error.h>
 
+#include "apps/cli/command_line.h"
 #include "loader/nearest_name.h"
 
 namespace yeoul::synth {
@@ -44,13 +45,9 @@ loader::ClipVisionConfig architecture(std::string_view name) {
         }
     const std::vector<std::string> names = architecture_names();
     const std::vector<std::string> nearest = loader::nearest_names(name, names, 1);
-    std::string known_names;
-    for (const std::string& known : names)
-        known_names += (known_names.empty() ? "" : ", ") + known;
     throw Error(ErrorCode::invalid_argument,
-                "--arch is '" + std::string(name) + "', which is unknown" +
-                    (nearest.empty() ? "" : "; did you mean '" + nearest[0] + "'?") +
-                    " Known are " + known_names);
+                "--arch is '" + std::string(name) + "', must be " + cli::alternatives(names) +
+                    (nearest.empty() ? "" : "; did you mean '" + nearest[0] + "'?"));
 }
 
 } // namespace yeoul::synth

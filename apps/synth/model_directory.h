@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <stop_token>
 #include <string>
 
 #include "loader/model_config.h"
@@ -16,7 +17,8 @@ struct DirectoryOptions {
     WeightFormat format = WeightFormat::fp32;
     bool force = false; // replace the files of a directory that is not empty
     int threads = 0;    // 0: as many as the machine has; the bytes are the same for any number
-    std::string label;  // goes into the metadata: "clip-vit-base-patch32"
+    std::stop_token stop = {}; // leaves nothing when it is requested in time
+    std::string label;         // goes into the metadata: "clip-vit-base-patch32"
 };
 
 struct WrittenDirectory {
@@ -26,7 +28,8 @@ struct WrittenDirectory {
 /// config.json, preprocessor_config.json and model.safetensors of a `clip_vision_model` with
 /// projection, for transformers' CLIPVisionModelWithProjection. Written beside `directory` and
 /// renamed, so that no half model is left. Throws `Error`: `invalid_argument` when `directory`
-/// exists and is not empty, `io` with the reason when it cannot be written.
+/// exists and is not empty, `io` with the reason when it cannot be written, `cancelled` after a
+/// stop.
 WrittenDirectory write_clip_directory(const loader::ClipVisionConfig& config,
                                       const DirectoryOptions& options,
                                       const std::filesystem::path& directory);

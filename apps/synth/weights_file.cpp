@@ -157,6 +157,8 @@ int64_t write_weights_file(const std::vector<TensorDraw>& tensors, const Directo
         std::vector<uint16_t> narrow;
         try {
             for (size_t index = next++; index < chunks.size(); index = next++) {
+                if (options.stop.stop_requested())
+                    throw Error(ErrorCode::cancelled, "stopped; nothing was written");
                 draw(chunks[index], options.seed, values);
                 const auto [bytes, size] = bytes_of(values, options.format, narrow);
                 file.write_at(bytes, size, chunks[index].offset);

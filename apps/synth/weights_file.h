@@ -10,8 +10,8 @@
 
 namespace yeoul::synth {
 
-/// The size of the file. At most a few MB of the weights are in memory at a time. Throws `Error`,
-/// code `io`.
+/// The size of the file. At most a few MB of the weights are in memory at a time. Throws `Error`:
+/// `io`, or `cancelled` when `options.stop` was requested.
 int64_t write_weights_file(const std::vector<TensorDraw>& tensors, const DirectoryOptions& options,
                            const std::filesystem::path& file);
 

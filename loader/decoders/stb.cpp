@@ -1,6 +1,7 @@
 #include "loader/decoders/stb.h"
 
 #include <climits>
+#include <cstdlib>
 
 // Only what is needed: the GIF, PSD, HDR, PIC and TGA readers have a history of memory errors.
 #define STBI_ONLY_BMP
@@ -11,6 +12,11 @@
 #ifndef YEOUL_WITH_PNG
 #define STBI_ONLY_PNG
 #endif
+// stb_image 2.27 does not clear its tables: a scan that names a Huffman table which the file never
+// defined reads through what lay in memory before.
+#define STBI_MALLOC(bytes) std::calloc(1, bytes)
+#define STBI_REALLOC(data, bytes) std::realloc(data, bytes)
+#define STBI_FREE(data) std::free(data)
 #define STBI_NO_STDIO
 #define STBI_NO_LINEAR
 #define STB_IMAGE_STATIC

@@ -88,15 +88,19 @@ Running::Running(const Call& call) {
         pollfd wait[] = {{in_, POLLOUT, 0}};
         ::poll(wait, 1, 10000);
         const ssize_t written = ::write(in_, pending_.data(), pending_.size());
+        if (written < 0 && errno == EPIPE)
+            break; // its exit code says why
         if (written <= 0 && errno != EINTR)
-            break;
+            throw std::runtime_error("the program does not take its input");
         pending_.erase(0, static_cast<size_t>(std::max<ssize_t>(written, 0)));
     }
     pending_.clear();
-    close_once(in_);
+    if (!call.hold_input)
+        close_once(in_);
 }
 
 Running::~Running() {
+    close_once(in_);
     close_once(out_);
     close_once(err_);
     if (pid_ > 0) {

@@ -13,6 +13,7 @@ struct Call {
     std::string input;                    // on stdin
     std::vector<std::string> environment; // "YEOUL_FORMAT=json", over the inherited one
     std::string folder;                   // to run in; empty: this one
+    bool hold_input = false;              // stdin stays open after `input`
 };
 
 struct Outcome {

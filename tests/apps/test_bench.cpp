@@ -57,7 +57,9 @@ TEST_CASE("bench: model keeps every sample, and compares") {
     place.write("old.json", "{}");
     std::vector<std::string> all = flags;
     all.insert(all.end(), {"--compare", place / "old.json"});
-    CHECK(bench(all).code == 2);
+    const Outcome wrong = bench(all);
+    CHECK(wrong.code == 2);
+    CHECK(wrong.out == ""); // nothing was measured for it
 }
 
 TEST_CASE("bench: model answers lines of stdin") {
@@ -85,5 +87,10 @@ TEST_CASE("bench: preprocess splits the stages of the photos given") {
         CHECK(measurement["values"].contains(stage));
     CHECK(bench({"preprocess", place / "missing.jpg"}).code == 2);
     place.write("text.jpg", "no photo");
-    CHECK(bench({"preprocess", place / "text.jpg"}).code == 1);
+    const Outcome text = bench({"preprocess", place / "text.jpg"});
+    CHECK(text.code == 1);
+    CHECK(text.err.starts_with("error: 'text.jpg': "));
+    const Outcome folder = bench({"preprocess", place / ""});
+    CHECK(folder.code == 2);
+    CHECK(folder.err.find("is a folder") != std::string::npos);
 }

@@ -44,7 +44,7 @@ TEST_CASE("command line: values that do not fit are named with what fits") {
     check_usage_error(run({"embed", "x", "--batch-size", "3x"}), "--batch-size is '3x'");
     check_usage_error(run({"embed", "x", "--streams", "5"}), "from 1 to 4");
     check_usage_error(run({"embed", "x", "--format", "jsonn"}), "did you mean 'json'?");
-    check_usage_error(run({"embed", "x", "--precision", "fp8"}), "auto, fp32, bf16, fp16");
+    check_usage_error(run({"embed", "x", "--precision", "fp8"}), "auto, fp32, bf16 or fp16");
     check_usage_error(run({"embed", "x", "--quiet", "--verbose"}), "exclude each other");
     check_usage_error(run({"embed", "x", "--normalize", "--no-normalize"}), "exclude each other");
     check_usage_error(run({"embed", "x", "--model"}), "--model");
@@ -70,6 +70,27 @@ TEST_CASE("command line: every flag has a variable, and the command line wins ov
     check_usage_error(
         run_call(Call{.arguments = {"embed", photo}, .environment = {"YEOUL_QUIET=maybe"}}),
         "YEOUL_QUIET is 'maybe'");
+}
+
+TEST_CASE("command line: a switch takes no value, and a flag without its value says so") {
+    check_usage_error(run({"embed", "--normalize=0", "x"}), "--normalize takes no value");
+    check_usage_error(run({"embed", "--no-normalize=x", "x"}), "--no-normalize takes no value");
+    check_usage_error(run({"embed", "--help=1"}), "--help takes no value");
+    check_usage_error(run({"embed", "x", "--model"}), "--model needs a value; see");
+    check_usage_error(run({"--verison"}), "did you mean '--version'?");
+    check_usage_error(run({"-V"}), "did you mean '--version'?");
+}
+
+TEST_CASE("command line: a variable meant for another command does not break this one") {
+    const Workplace place;
+    const Outcome inspect =
+        run_call(Call{.arguments = {"inspect", "--quiet", "--model", place.model()},
+                      .environment = {"YEOUL_FORMAT=csv"}});
+    CHECK(inspect.code == 0);
+    CHECK(inspect.err == "warning: YEOUL_FORMAT is 'csv', must be table or json; ignored\n");
+    check_usage_error(run_call(Call{.arguments = {"synth", "--arch", "clip-vit-base-patch32"},
+                                    .environment = {"YEOUL_OUTPUT=" + (place / "new")}}),
+                      "--output is missing");
 }
 
 TEST_CASE("command line: help goes to stdout with variables and examples") {

@@ -4,6 +4,7 @@
 #include "apps/cli/command_line.h"
 #include "apps/cli/json_text.h"
 #include "apps/cli/model_path.h"
+#include "apps/cli/printable.h"
 #include "apps/cli/progress.h"
 #include "apps/cli/table.h"
 
@@ -18,7 +19,7 @@ TEST_CASE("progress: shows done, rate, busy shares, time left and errors") {
                                 .threads = 2,
                                 .streams = 1};
     CHECK(progress_line(counts, 20) ==
-          "embed  25% [##        ]  1,500/6,000  75.0 photos/s  decode 75% compute 80%  left 1 min "
+          "embed  25% [##        ]  1,500/6,000  74.8 photos/s  decode 75% compute 80%  left 1 min "
           "0 s  errors 3");
 }
 
@@ -65,6 +66,18 @@ TEST_CASE("table: a long path keeps its end") {
     CHECK(shortened("short", 10) == "short");
     CHECK(shortened("a/long/path/cat.jpg", 10) == "...cat.jpg");
     CHECK(display_width(shortened("\xEC\x97\xAC\xEC\x9A\xB8\xEC\x97\xAC\xEC\x9A\xB8", 6)) <= 6);
+}
+
+TEST_CASE("printable: control characters are escaped, text is not") {
+    CHECK(printable("a\x1b[31m\n\t\x7f.jpg") == "a\\x1b[31m\\n\\t\\x7f.jpg");
+    CHECK(printable("\xC2\x9B") == "\\x9b"); // a terminal may take it for ESC [
+    const std::string name = "\xEC\x97\xAC \xC3\xA9 \xC2\xA0 \\n";
+    CHECK(printable(name) == name);
+}
+
+TEST_CASE("command line: choices are listed as a sentence") {
+    CHECK(alternatives({"a", "b", "c"}) == "a, b or c");
+    CHECK(alternatives({"a"}) == "a");
 }
 
 TEST_CASE("json: floats read back as the same float") {

@@ -127,6 +127,45 @@ TEST_CASE("embed: - takes a list of paths from stdin") {
     CHECK(paths(outcome) == std::vector<std::string>{two, one, two});
 }
 
+TEST_CASE("embed: - takes a list separated by NUL, and refuses a photo") {
+    const Workplace place;
+    const std::string one = place.photo("line\nend.ppm"), two = place.photo("BMW.ppm", 2);
+    auto given = [&](const std::string& input) {
+        return run_call(
+            Call{.arguments = embed(place, {"-", "--format", "jsonl"}), .input = input});
+    };
+    const Outcome outcome = given(one + std::string(1, '\0') + two + std::string(1, '\0'));
+    CHECK(outcome.code == 0);
+    CHECK(paths(outcome) == std::vector<std::string>{one, two});
+    for (const std::string& photo : {png_header_only(1, 1), place.read("BMW.ppm")}) {
+        const Outcome refused = given(photo);
+        CHECK(refused.code == 2);
+        CHECK(refused.err == "error: stdin looks like a photo; '-' expects a list of paths\n");
+    }
+}
+
+TEST_CASE("embed: when every photo fails there is no table, and a name cannot break a line") {
+    const Workplace place;
+    const Outcome outcome = run(embed(place, {place / "a\x1b\nb.ppm"}));
+    CHECK(outcome.code == 5);
+    CHECK(outcome.out == "");
+    CHECK(lines(outcome.err).size() == 2);
+    CHECK(outcome.err.find("a\\x1b\\nb.ppm: not_found") != std::string::npos);
+}
+
+TEST_CASE("embed: more paths than a .safetensors header takes are refused before the work") {
+    const Workplace place;
+    const std::string path(4000, '"'); // four bytes each in the header
+    std::string list;
+    for (int i = 0; i < 6300; ++i)
+        list += path + '\n';
+    const Outcome outcome = run_call(
+        Call{.arguments = embed(place, {"-", "--output", place / "v.safetensors"}), .input = list});
+    CHECK(outcome.code == 2);
+    CHECK(outcome.err.find("--shard") != std::string::npos);
+    CHECK(!fs::exists(place / "v.safetensors"));
+}
+
 TEST_CASE("embed: shards are consecutive parts that make up the whole") {
     const Workplace place;
     for (int i = 0; i < 7; ++i)
@@ -139,7 +178,7 @@ TEST_CASE("embed: shards are consecutive parts that make up the whole") {
         parts += part.out;
     }
     CHECK(parts == run(embed(place, {place / "in", "--format", "jsonl"})).out);
-    for (const char* wrong : {"0/3", "4/3", "1", "1/", "a/b", "1/3x"}) {
+    for (const char* wrong : {"0/3", "4/3", "1", "1/", "a/b", "1/3x", "1/1000001"}) {
         const Outcome outcome = run(embed(place, {place / "in", "--shard", wrong}));
         CHECK(outcome.code == 2);
         CHECK(outcome.err.find("--shard is '" + std::string(wrong) + "'") != std::string::npos);

@@ -16,6 +16,8 @@ TEST_CASE("inspect: says what was read, as a table and as JSON") {
         CAPTURE(part);
         CHECK(table.out.find(part) != std::string::npos);
     }
+    for (const std::string& line : lines(table.out.substr(table.out.find("\nop "))))
+        CHECK(line.size() <= 120);
     const Outcome text = run({"inspect", "--model", place.model(), "--format", "json"});
     REQUIRE(text.code == 0);
     const json facts = json::parse(text.out);
@@ -47,5 +49,8 @@ TEST_CASE("doctor: a model that does not load and a device that is asked for fai
     CHECK(model.code == 4);
     CHECK(model.out.find("FAILED") != std::string::npos);
     CHECK(model.out.find("--model DIR") != std::string::npos);
-    CHECK(run({"doctor", "--model", place.model(), "--device", "cuda"}).code == 4);
+    const Outcome cuda = run({"doctor", "--model", place.model(), "--device", "cuda"});
+    CHECK(cuda.code == 4);
+    CHECK(cuda.out.find("take --device cpu") != std::string::npos);
+    CHECK(run({"doctor", "--model", place.model(), "--device", "tpu"}).code == 2);
 }
