@@ -49,6 +49,7 @@ demo: setup
 	$(call build_preset,cpu,--target engine-run)
 	$(call step,the model and the device,build/cpu/bin/engine-run inspect --model apps/demo/model,The message above says what to do)
 	$(call step,the photos,build/cpu/bin/engine-run embed apps/demo/photos --model apps/demo/model,The message above says what to do)
+	@printf '\nThe bundled model has random weights: its vectors tell photos apart and mean nothing else.\nYour own: build/cpu/bin/engine-run embed PHOTOS --model DIR\n'
 
 # The whole suite comes last, so that the output ends with its summary.
 test: setup
