@@ -1,7 +1,6 @@
 // A folder that is gone after the test, whole files as strings, and the message of an error.
 #pragma once
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -12,31 +11,17 @@
 
 #include <yeoul/error.h>
 
+#include "tests/support/temporary_directory.h"
+
 namespace yeoul::loader {
 
-class ScratchDirectory {
+class ScratchDirectory : public test::TemporaryDirectory {
 public:
-    ScratchDirectory() {
-        std::string name = (std::filesystem::temp_directory_path() / "yeoul-test-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path_ = name;
-    }
-    ~ScratchDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    ScratchDirectory(const ScratchDirectory&) = delete;
-    ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-
-    const std::filesystem::path& path() const { return path_; }
-    std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+    std::filesystem::path operator/(const std::string& name) const { return path() / name; }
     size_t entries() const {
-        const std::filesystem::directory_iterator all(path_);
+        const std::filesystem::directory_iterator all(path());
         return static_cast<size_t>(std::distance(begin(all), end(all)));
     }
-
-private:
-    std::filesystem::path path_;
 };
 
 inline std::filesystem::path put_file(const std::filesystem::path& file, std::string_view content) {
