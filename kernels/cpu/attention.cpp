@@ -6,9 +6,10 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/cpu/checks.h"
+#include "kernels/checks.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/processor.h"
 #include "kernels/cpu/threads.h"
 
 namespace yeoul::cpu {

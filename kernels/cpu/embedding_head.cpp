@@ -1,10 +1,12 @@
 // The end of the tower: norm of the first token (a loop), projection (packed), length (a loop).
 #include <cmath>
 
-#include "kernels/cpu/checks.h"
-#include "kernels/cpu/convert.h"
+#include "kernels/checks.h"
+#include "kernels/convert.h"
 #include "kernels/cpu/norm_row.h"
+#include "kernels/cpu/memory.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/processor.h"
 #include "kernels/cpu/packed_linear.h"
 #include "kernels/cpu/threads.h"
 

@@ -1,9 +1,11 @@
 // Layer norm by oneDNN. Its kernels keep one dtype, so fp32 to bf16 takes a second pass.
 #include <algorithm>
 
-#include "kernels/cpu/checks.h"
-#include "kernels/cpu/convert.h"
+#include "kernels/checks.h"
+#include "kernels/convert.h"
+#include "kernels/cpu/memory.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/processor.h"
 #include "kernels/cpu/threads.h"
 
 namespace yeoul::cpu {

@@ -1,6 +1,7 @@
 // Linear layers on packed weights.
-#include "kernels/cpu/checks.h"
+#include "kernels/checks.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/processor.h"
 #include "kernels/cpu/packed_linear.h"
 #include "kernels/cpu/threads.h"
 

@@ -3,6 +3,9 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
+
+#include <yeoul/types.h>
 
 namespace yeoul::cpu {
 
@@ -31,5 +34,8 @@ private:
     std::unique_ptr<void, Release> data_;
     size_t bytes_ = 0;
 };
+
+/// The parts one behind the other, as fp32.
+Buffer stack_fp32(const std::vector<View>& parts);
 
 } // namespace yeoul::cpu

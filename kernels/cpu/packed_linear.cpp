@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/cpu/checks.h"
-#include "kernels/cpu/convert.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/memory.h"
+#include "kernels/convert.h"
 
 namespace yeoul::cpu {
 namespace {

@@ -2,9 +2,10 @@
 #include <cstring>
 #include <type_traits>
 
-#include "kernels/cpu/checks.h"
-#include "kernels/cpu/convert.h"
+#include "kernels/checks.h"
+#include "kernels/convert.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/processor.h"
 
 namespace yeoul::cpu {
 namespace {

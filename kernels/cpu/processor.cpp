@@ -4,6 +4,8 @@
 
 #include <dnnl.hpp>
 
+#include <yeoul/error.h>
+
 namespace yeoul::cpu {
 
 std::string processor_name() {
@@ -44,6 +46,14 @@ std::string isa_name() {
 bool has_bf16() {
     const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
     return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
+}
+
+void require_computable(const char* op, const char* what, DType dtype) {
+    if (dtype == DType::f32 || (dtype == DType::bf16 && has_bf16()))
+        return;
+    throw Error(ErrorCode::device, std::string(op) + ": " + what + " is " +
+                                       std::string(name(dtype)) + ", which this processor (" +
+                                       isa_name() + ") does not compute; take fp32");
 }
 
 } // namespace yeoul::cpu

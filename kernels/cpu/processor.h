@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include <yeoul/types.h>
+
 namespace yeoul::cpu {
 
 /// "AMD EPYC 7763 64-Core Processor", from the kernel.
@@ -14,5 +16,8 @@ std::string isa_name();
 /// Whether oneDNN computes bf16 with instructions made for it; without them it refuses bf16 or
 /// computes it slower than fp32.
 bool has_bf16();
+
+/// Throws `Error` with code `device` unless that is fp32, or bf16 where the processor has it.
+void require_computable(const char* op, const char* what, DType dtype);
 
 } // namespace yeoul::cpu

@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kernels/cuda/backend.h"
 #include "kernels/ops.h"
 
 namespace yeoul::test {
@@ -21,6 +22,7 @@ inline std::vector<BackendCase> backends() {
     return {
         {"cpu, one thread", [] { return make_cpu_backend(1); }},
         {"cpu, two threads", [] { return make_cpu_backend(2); }},
+        {"simt", [] { return cuda::make_backend({}); }},
     };
 }
 

@@ -1,8 +1,8 @@
-#include "kernels/cpu/convert.h"
+#include "kernels/convert.h"
 
 #include <yeoul/error.h>
 
-namespace yeoul::cpu {
+namespace yeoul {
 namespace {
 
 // Without branches, so that the loop becomes vector instructions on any processor. Shifted into
@@ -58,17 +58,4 @@ void to_fp32(const void* x, DType dtype, size_t count, float* y) {
     YEOUL_REQUIRE(false, "weights are " << name(dtype) << ", must be fp32, fp16 or bf16");
 }
 
-Buffer stack_fp32(const std::vector<View>& parts) {
-    size_t count = 0;
-    for (const View& part : parts)
-        count += part.elements();
-    Buffer stacked(count * sizeof(float));
-    float* y = stacked.floats();
-    for (const View& part : parts) {
-        to_fp32(part.data, part.dtype, part.elements(), y);
-        y += part.elements();
-    }
-    return stacked;
-}
-
-} // namespace yeoul::cpu
+} // namespace yeoul

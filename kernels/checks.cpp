@@ -1,12 +1,10 @@
-#include "kernels/cpu/checks.h"
+#include "kernels/checks.h"
 
 #include <algorithm>
 #include <climits>
 #include <cstdint>
 
-#include "kernels/cpu/processor.h"
-
-namespace yeoul::cpu {
+namespace yeoul {
 
 Batches::Batches(const char* op, std::vector<int> batches) : op_(op), sizes_(std::move(batches)) {
     YEOUL_REQUIRE(!sizes_.empty(), op << ": no batch sizes to plan for");
@@ -60,14 +58,6 @@ void require_positive(const char* op, const char* what, int value) {
     YEOUL_REQUIRE(value >= 1, op << ": " << what << " is " << value << ", must be at least 1");
 }
 
-void require_computable(const char* op, const char* what, DType dtype) {
-    if (dtype == DType::f32 || (dtype == DType::bf16 && has_bf16()))
-        return;
-    throw Error(ErrorCode::device, std::string(op) + ": " + what + " is " +
-                                       std::string(name(dtype)) + ", which this processor (" +
-                                       isa_name() + ") does not compute; take fp32");
-}
-
 void require_scratch(const char* op, Scratch scratch, size_t bytes) {
     YEOUL_REQUIRE(scratch.bytes >= bytes, op << ": scratch has " << scratch.bytes
                                              << " bytes, must have at least " << bytes);
@@ -76,4 +66,4 @@ void require_scratch(const char* op, Scratch scratch, size_t bytes) {
                   op << ": scratch is not 64-byte aligned");
 }
 
-} // namespace yeoul::cpu
+} // namespace yeoul

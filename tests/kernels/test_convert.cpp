@@ -5,12 +5,11 @@
 
 #include <doctest/doctest.h>
 
-#include "kernels/cpu/convert.h"
+#include "kernels/convert.h"
 #include "tests/kernels/backends.h"
 #include "tests/kernels/device_tensor.h"
 
 using namespace yeoul;
-using namespace yeoul::cpu;
 using namespace yeoul::test;
 
 namespace {

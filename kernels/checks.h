@@ -7,7 +7,7 @@
 
 #include "kernels/ops.h"
 
-namespace yeoul::cpu {
+namespace yeoul {
 
 /// The batch sizes an op is planned for, in ascending order.
 class Batches {
@@ -35,9 +35,6 @@ void require_weight(const char* op, const char* what, const View& view, size_t e
 int total_rows(const char* op, int batch, int rows);
 void require_positive(const char* op, const char* what, int value);
 
-/// fp32, or bf16 where the processor has it: else `Error` with code `device`.
-void require_computable(const char* op, const char* what, DType dtype);
-
 void require_scratch(const char* op, Scratch scratch, size_t bytes);
 
 /// The leading extent of a view of any rank; 0 for rank 0.
@@ -45,4 +42,4 @@ inline int leading(const View& view) {
     return view.rank == 0 ? 0 : view.shape[0];
 }
 
-} // namespace yeoul::cpu
+} // namespace yeoul

@@ -3,19 +3,13 @@
 
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 #include <yeoul/types.h>
 
-#include "kernels/cpu/memory.h"
-
-namespace yeoul::cpu {
+namespace yeoul {
 
 /// `count` values of `dtype` (fp32, fp16 or bf16) at any alignment, as fp32. Exact.
 void to_fp32(const void* x, DType dtype, size_t count, float* y);
-
-/// The parts one behind the other, as fp32.
-Buffer stack_fp32(const std::vector<View>& parts);
 
 inline float load(const float* x) {
     return *x;
@@ -43,4 +37,4 @@ inline void store(float value, Bf16* y) {
                   : static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
 }
 
-} // namespace yeoul::cpu
+} // namespace yeoul

@@ -1,0 +1,300 @@
+#include "kernels/cuda/backend.h"
+
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/ops.h"
+
+namespace yeoul::cuda {
+namespace {
+
+cudaStream_t native(StreamRef stream) {
+    return static_cast<cudaStream_t>(stream.handle());
+}
+cudaEvent_t native(EventRef event) {
+    return static_cast<cudaEvent_t>(event.handle());
+}
+
+cudaMemcpyKind native(CopyKind kind) {
+    switch (kind) {
+    case CopyKind::host_to_device:
+        return cudaMemcpyHostToDevice;
+    case CopyKind::device_to_host:
+        return cudaMemcpyDeviceToHost;
+    case CopyKind::device_to_device:
+        return cudaMemcpyDeviceToDevice;
+    }
+    return cudaMemcpyDefault;
+}
+
+int attribute(cudaDeviceAttr which, int device) {
+    int value = 0;
+    YEOUL_CUDA(cudaDeviceGetAttribute(&value, which, device));
+    return value;
+}
+
+struct EndGraph {
+    void operator()(cudaGraph_t graph) const noexcept { (void)cudaGraphDestroy(graph); }
+};
+struct EndGraphExec {
+    void operator()(cudaGraphExec_t exec) const noexcept { (void)cudaGraphExecDestroy(exec); }
+};
+
+class CudaGraph final : public Graph {
+public:
+    CudaGraph(cudaGraph_t graph, cudaStream_t stream) {
+        const std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, EndGraph> owned(graph);
+        size_t count = 0;
+        YEOUL_CUDA(cudaGraphGetNodes(graph, nullptr, &count));
+        nodes_ = static_cast<int>(count);
+        cudaGraphExec_t exec = nullptr;
+        YEOUL_CUDA(cudaGraphInstantiate(&exec, graph, 0));
+        exec_.reset(exec);
+        YEOUL_CUDA(cudaGraphUpload(exec, stream)); // so that the first launch pays nothing
+    }
+    int nodes() const override { return nodes_; }
+    cudaGraphExec_t exec() const { return exec_.get(); }
+
+private:
+    std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, EndGraphExec> exec_;
+    int nodes_ = 0;
+};
+
+class CudaBackend final : public Backend {
+public:
+    explicit CudaBackend(BackendParts parts)
+        : parts_(std::move(parts)), upload_stream_(open_stream()) {
+        cudaDeviceProp device{};
+        YEOUL_CUDA(cudaGetDeviceProperties(&device, parts_.device));
+        sm_ = 10 * device.major + device.minor;
+        properties_.kind = YEOUL_CUDA_KIND;
+        properties_.name = device.name;
+        properties_.isa = "sm_" + std::to_string(sm_);
+        properties_.compute_units = device.multiProcessorCount;
+        properties_.total_bytes = device.totalGlobalMem;
+    }
+    ~CudaBackend() override { (void)cudaStreamDestroy(upload_stream_); }
+
+    const DeviceProperties& properties() const override { return properties_; }
+
+    void* allocate(size_t bytes) override {
+        if (bytes == 0)
+            return nullptr;
+        use();
+        void* data = nullptr;
+        if (const cudaError_t error = cudaMalloc(&data, bytes); error != cudaSuccess)
+            refuse(error, bytes, "device memory");
+        return data;
+    }
+    void release(void* data) noexcept override { (void)cudaFree(data); }
+    void* allocate_pinned(size_t bytes) override {
+        if (bytes == 0)
+            return nullptr;
+        use();
+        void* data = nullptr;
+        if (const cudaError_t error = cudaHostAlloc(&data, bytes, cudaHostAllocDefault);
+            error != cudaSuccess)
+            refuse(error, bytes, "pinned host memory");
+        return data;
+    }
+    void release_pinned(void* data) noexcept override { (void)cudaFreeHost(data); }
+
+    StreamRef create_stream() override { return StreamRef(open_stream()); }
+    void destroy_stream(StreamRef stream) noexcept override {
+        (void)cudaStreamSynchronize(native(stream));
+        (void)cudaStreamDestroy(native(stream));
+    }
+    void synchronize(StreamRef stream) override {
+        refuse_capture(stream, "synchronize");
+        YEOUL_CUDA(cudaStreamSynchronize(native(stream)));
+    }
+
+    EventRef create_event() override {
+        use();
+        cudaEvent_t event = nullptr;
+        YEOUL_CUDA(cudaEventCreateWithFlags(&event, cudaEventDefault));
+        return EventRef(event);
+    }
+    void destroy_event(EventRef event) noexcept override { (void)cudaEventDestroy(native(event)); }
+    void record(EventRef event, StreamRef stream) override {
+        use();
+        YEOUL_CUDA(cudaEventRecord(native(event), native(stream)));
+    }
+    void wait(EventRef event, StreamRef stream) override {
+        use();
+        YEOUL_CUDA(cudaStreamWaitEvent(native(stream), native(event), 0));
+    }
+    void synchronize(EventRef event) override { YEOUL_CUDA(cudaEventSynchronize(native(event))); }
+    bool complete(EventRef event) override {
+        const cudaError_t state = cudaEventQuery(native(event));
+        if (state == cudaErrorNotReady)
+            return false;
+        YEOUL_CUDA(state);
+        return true;
+    }
+    float elapsed_ms(EventRef start, EventRef stop) override {
+        float ms = 0;
+        YEOUL_CUDA(cudaEventElapsedTime(&ms, native(start), native(stop)));
+        return ms;
+    }
+
+    void copy(void* y, const void* x, size_t bytes, CopyKind kind, StreamRef stream) override {
+        if (bytes == 0)
+            return;
+        YEOUL_REQUIRE(y != nullptr && x != nullptr, "copy: " << bytes << " bytes, and no memory");
+        use();
+        YEOUL_CUDA(cudaMemcpyAsync(y, x, bytes, native(kind), native(stream)));
+    }
+    void zero(void* y, size_t bytes, StreamRef stream) override {
+        if (bytes == 0)
+            return;
+        YEOUL_REQUIRE(y != nullptr, "zero: " << bytes << " bytes, and no memory");
+        use();
+        YEOUL_CUDA(cudaMemsetAsync(y, 0, bytes, native(stream)));
+    }
+
+    void begin_capture(StreamRef stream) override {
+        use();
+        refuse_capture(stream, "begin_capture");
+        // Other threads may allocate meanwhile: only this thread's unsafe calls end the capture.
+        YEOUL_CUDA(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal));
+    }
+    std::unique_ptr<Graph> end_capture(StreamRef stream) override {
+        YEOUL_REQUIRE(capturing(stream), "end_capture: the stream is not capturing");
+        cudaGraph_t graph = nullptr;
+        YEOUL_CUDA(cudaStreamEndCapture(native(stream), &graph));
+        return std::make_unique<CudaGraph>(graph, native(stream));
+    }
+    void abandon_capture(StreamRef stream) noexcept override {
+        cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+        if (cudaStreamIsCapturing(native(stream), &status) != cudaSuccess ||
+            status == cudaStreamCaptureStatusNone)
+            return;
+        cudaGraph_t graph = nullptr;
+        if (cudaStreamEndCapture(native(stream), &graph) == cudaSuccess && graph != nullptr)
+            (void)cudaGraphDestroy(graph);
+        (void)cudaGetLastError(); // an invalidated capture leaves one behind
+    }
+    void launch(Graph& graph, StreamRef stream) override {
+        YEOUL_REQUIRE(!capturing(stream),
+                      "launch: the stream is capturing; a graph cannot hold another");
+        use();
+        YEOUL_CUDA(cudaGraphLaunch(static_cast<CudaGraph&>(graph).exec(), native(stream)));
+    }
+
+    Numerics numerics(std::string_view precision) const override {
+        if (precision == "auto" || precision == "fp16")
+            return {DType::f16, DType::f16};
+        if (precision == "fp32" || precision == "bf16")
+            throw Error(ErrorCode::device, "precision " + std::string(precision) +
+                                               " is not computed by the CUDA backend: take fp16");
+        throw Error(ErrorCode::device,
+                    "precision '" + std::string(precision) + "' is not known: take auto or fp16");
+    }
+
+    std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
+        return make_patches(context(), desc);
+    }
+    std::unique_ptr<Linear> linear(const LinearDesc& desc, const LinearWeights& w) override {
+        return make_linear(context(), desc, w);
+    }
+    std::unique_ptr<TokenEmbedding> token_embedding(const TokenEmbeddingDesc& desc,
+                                                    const TokenEmbeddingWeights& w) override {
+        return make_token_embedding(context(), desc, w);
+    }
+    std::unique_ptr<LayerNorm> layer_norm(const LayerNormDesc& desc,
+                                          const NormWeights& w) override {
+        return make_layer_norm(context(), desc, w);
+    }
+    std::unique_ptr<Attention> attention(const AttentionDesc& desc) override {
+        return make_attention(context(), desc);
+    }
+    std::unique_ptr<EmbeddingHead> embedding_head(const EmbeddingHeadDesc& desc,
+                                                  const EmbeddingHeadWeights& w) override {
+        return make_embedding_head(context(), desc, w);
+    }
+
+private:
+    /// The current device is a property of the thread, and any thread may call.
+    void use() const { YEOUL_CUDA(cudaSetDevice(parts_.device)); }
+
+    cudaStream_t open_stream() const {
+        use();
+        cudaStream_t stream = nullptr;
+        YEOUL_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+        return stream;
+    }
+
+    Context context() {
+        use();
+        return {.device = *this,
+                .sm = sm_,
+                .sm_count = properties_.compute_units,
+                .shared_bytes = static_cast<size_t>(
+                    attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, parts_.device)),
+                .stream = StreamRef(upload_stream_),
+                .library = parts_.library.get(),
+                .table = parts_.table.get()};
+    }
+
+    static bool capturing(StreamRef stream) {
+        cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+        YEOUL_CUDA(cudaStreamIsCapturing(native(stream), &status));
+        return status != cudaStreamCaptureStatusNone;
+    }
+    static void refuse_capture(StreamRef stream, const char* call) {
+        YEOUL_REQUIRE(!capturing(stream), call << ": the stream is capturing");
+    }
+    [[noreturn]] static void refuse(cudaError_t error, size_t bytes, const char* what) {
+        (void)cudaGetLastError();
+        if (error == cudaErrorMemoryAllocation)
+            throw OutOfMemory(bytes, what);
+        throw_cuda_error(error, what, __FILE__, __LINE__);
+    }
+
+    BackendParts parts_;
+    cudaStream_t upload_stream_;
+    int sm_ = 0;
+    DeviceProperties properties_;
+};
+
+} // namespace
+
+void throw_cuda_error(cudaError_t error, const char* expression, const char* file, int line) {
+    (void)cudaGetLastError(); // a plain error stays with its call
+    const std::string text = std::string(cudaGetErrorName(error)) + ", " +
+                             cudaGetErrorString(error) + ", from " + expression + " at " + file +
+                             ":" + std::to_string(line);
+    switch (error) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchFailure:
+        throw Error(ErrorCode::device_lost, "the device is lost: " + text);
+    case cudaErrorNoDevice:
+    case cudaErrorInvalidDevice:
+    case cudaErrorInsufficientDriver:
+    case cudaErrorNoKernelImageForDevice:
+        throw Error(ErrorCode::device, text);
+    case cudaErrorStreamCaptureUnsupported:
+    case cudaErrorStreamCaptureIsolation:
+    case cudaErrorStreamCaptureInvalidated:
+    case cudaErrorCapturedEvent:
+        throw Error(ErrorCode::invalid_argument, "not allowed while capturing: " + text);
+    default:
+        throw Error(ErrorCode::internal, text);
+    }
+}
+
+std::unique_ptr<Backend> make_backend(BackendParts parts) {
+    int count = 0;
+    YEOUL_CUDA(cudaGetDeviceCount(&count));
+    if (parts.device < 0 || parts.device >= count)
+        throw Error(ErrorCode::device, "there is no CUDA device " + std::to_string(parts.device) +
+                                           "; this machine has " + std::to_string(count));
+    return std::make_unique<CudaBackend>(std::move(parts));
+}
+
+} // namespace yeoul::cuda

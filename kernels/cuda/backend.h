@@ -1,0 +1,22 @@
+// The CUDA backend: a device and its ops. Built twice: by nvcc and the CUDA runtime into
+// libyeoul_cuda.so, and by g++ on the emulator of tests/simt.
+#pragma once
+
+#include <memory>
+
+#include "kernels/cuda/gemm_library.h"
+#include "kernels/cuda/gemm_table.h"
+#include "kernels/ops.h"
+
+namespace yeoul::cuda {
+
+struct BackendParts {
+    int device = 0;
+    std::unique_ptr<GemmLibrary> library; // may be null
+    std::unique_ptr<GemmTable> table;     // may be null
+};
+
+/// Throws `Error` with code `device` when there is no such device, driver or kernel for it.
+std::unique_ptr<Backend> make_backend(BackendParts parts);
+
+} // namespace yeoul::cuda
