@@ -18,7 +18,7 @@ for source in kernels/cuda/*.cu; do
         status=1
     fi
 done
-find kernels/cuda -mindepth 2 -name '*.cu' | while read -r hidden; do
+find kernels -mindepth 3 -path "kernels/cuda/*" -name '*.cu' | while read -r hidden; do
     echo "$hidden: the emulator builds only kernels/cuda/*.cu"
     exit 1
 done || status=1
