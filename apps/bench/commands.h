@@ -5,6 +5,7 @@
 
 namespace yeoul::bench {
 
+cli::Command allocator_command();
 cli::Command model_command();
 cli::Command preprocess_command();
 

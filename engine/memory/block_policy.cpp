@@ -4,14 +4,6 @@
 #include <cassert>
 
 namespace yeoul {
-namespace {
-
-// Requests up to half a page share one; larger ones get pages of their own, whose rest serves
-// smaller ones. Segments of many images were tried: they keep more than they save
-// (profiling/results).
-constexpr size_t kShared = BlockPolicy::kPage / 2;
-
-} // namespace
 
 BlockPolicy::BlockPolicy() {
     lists_.fill(kNone);
@@ -20,8 +12,8 @@ BlockPolicy::BlockPolicy() {
     spare_.reserve(512);
 }
 
-size_t BlockPolicy::segment_bytes(size_t bytes) {
-    return bytes <= kShared ? kPage : (bytes + kPage - 1) / kPage * kPage;
+size_t BlockPolicy::segment_bytes(size_t bytes, size_t shared_bytes) {
+    return bytes <= shared_bytes / 2 ? shared_bytes : (bytes + kPage - 1) / kPage * kPage;
 }
 
 int BlockPolicy::class_of(size_t bytes) {

@@ -55,8 +55,10 @@ public:
     static constexpr size_t rounded(size_t bytes) {
         return (bytes + kGranule - 1) / kGranule * kGranule;
     }
-    /// The segment to ask upstream for when `take(bytes)` found nothing.
-    static size_t segment_bytes(size_t bytes);
+    /// The segment to ask upstream for when `take(bytes)` found nothing. Requests up to half of
+    /// `shared_bytes`, which is a number of pages, share a segment of that size; larger ones get
+    /// pages of their own, whose rest serves smaller ones.
+    static size_t segment_bytes(size_t bytes, size_t shared_bytes = kPage);
 
     /// Nothing when no free block holds `bytes`, which is positive.
     std::optional<Piece> take(size_t bytes);

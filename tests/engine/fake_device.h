@@ -144,7 +144,7 @@ public:
     }
 
 private:
-    mutable std::mutex mutex_;
+    mutable std::recursive_mutex mutex_; // `fails` may ask for live_bytes()
     std::map<void*, size_t> live_;
     size_t live_bytes_ = 0;
     std::atomic<int> calls_{0};

@@ -13,7 +13,7 @@ using namespace yeoul::test;
 namespace {
 
 constexpr size_t kPage = BlockPolicy::kPage;
-constexpr MemoryTag kWeights = MemoryTag::weights, kLabels = MemoryTag::labels;
+constexpr MemoryTag kWork = MemoryTag::workspace, kLabels = MemoryTag::labels;
 
 /// The error of `call`, or nothing.
 template <class Call>
@@ -37,7 +37,7 @@ TEST_CASE("allocator faults: 0 bytes is an empty block") {
     FailingUpstream upstream;
     const Stream stream(device);
     CachingAllocator allocator(device, upstream);
-    MemoryBlock block = allocator.allocate(0, kWeights, stream);
+    MemoryBlock block = allocator.allocate(0, kWork, stream);
     CHECK_FALSE(block);
     CHECK(block.data() == nullptr);
     CHECK(error_of([&] { block.used_on(stream); })->code() == ErrorCode::invalid_argument);
@@ -50,10 +50,10 @@ TEST_CASE("allocator faults: sizes near SIZE_MAX are out of memory, and nothing 
     FailingUpstream upstream;
     const Stream stream(device);
     CachingAllocator allocator(device, upstream);
-    const MemoryBlock block = allocator.allocate(1, kWeights, stream);
+    const MemoryBlock block = allocator.allocate(1, kWork, stream);
     for (const size_t bytes : {SIZE_MAX, SIZE_MAX - 255, SIZE_MAX - kPage, SIZE_MAX / 2 + 1,
                                BlockPolicy::kMaxBytes + 1}) {
-        const auto error = error_of([&] { allocator.allocate(bytes, kWeights, stream); });
+        const auto error = error_of([&] { allocator.allocate(bytes, kWork, stream); });
         REQUIRE(error);
         CHECK(error->code() == ErrorCode::out_of_memory);
         CHECK(names(error, std::to_string(bytes)));
@@ -74,7 +74,7 @@ TEST_CASE("allocator faults: freeing what is not ours, twice, inside, or of anot
     };
     int stranger = 0;
     CHECK(refused(allocator, &stranger));
-    void* data = allocator.allocate(1000, kWeights, stream).detach();
+    void* data = allocator.allocate(1000, kWork, stream).detach();
     CHECK(refused(allocator, static_cast<char*>(data) + 1));
     CHECK(refused(allocator, static_cast<char*>(data) + 256));
     CHECK(refused(other, data));
@@ -87,7 +87,7 @@ TEST_CASE("allocator faults: freeing what is not ours, twice, inside, or of anot
     CHECK(allocator.stats().total.allocated_bytes == 0);
 
     // A block that waits for a stream was freed as well.
-    MemoryBlock block = allocator.allocate(1000, kWeights, stream);
+    MemoryBlock block = allocator.allocate(1000, kWork, stream);
     void* held = block.data();
     block.used_on(stream);
     block.reset();
@@ -103,9 +103,9 @@ TEST_CASE("allocator faults: a pointer freed behind a block's back is not freed 
     FailingUpstream upstream;
     const Stream stream(device);
     CachingAllocator allocator(device, upstream);
-    MemoryBlock owner = allocator.allocate(1000, kWeights, stream);
+    MemoryBlock owner = allocator.allocate(1000, kWork, stream);
     allocator.release(owner.data());
-    const MemoryBlock next = allocator.allocate(1000, kWeights, stream);
+    const MemoryBlock next = allocator.allocate(1000, kWork, stream);
     CHECK(next.data() == owner.data());
     owner.reset();
     CHECK(allocator.stats().bad_frees == 1);
@@ -117,7 +117,7 @@ TEST_CASE("allocator faults: out of memory names bytes, tag, what is cached and 
     FailingUpstream upstream;
     const Stream stream(device);
     CachingAllocator allocator(device, upstream, 4 * kPage);
-    const MemoryBlock block = allocator.allocate(kPage, kWeights, stream);
+    const MemoryBlock block = allocator.allocate(kPage, kWork, stream);
     const auto error = error_of([&] { allocator.allocate(4 * kPage, kLabels, stream); });
     REQUIRE(error);
     CHECK(error->code() == ErrorCode::out_of_memory);
@@ -134,8 +134,8 @@ TEST_CASE("allocator faults: a limit that is no multiple of a page is used to th
     FailingUpstream upstream;
     const Stream stream(device);
     CachingAllocator allocator(device, upstream, 3000);
-    CHECK(allocator.allocate(2816, kWeights, stream));
-    CHECK(error_of([&] { allocator.allocate(2817, kWeights, stream); }));
+    CHECK(allocator.allocate(2816, kWork, stream));
+    CHECK(error_of([&] { allocator.allocate(2817, kWork, stream); }));
     CHECK(upstream.live_bytes() == 0); // the flush gave the smaller one back
 }
 
@@ -149,11 +149,11 @@ TEST_CASE("allocator faults: a full cache is flushed and upstream asked once mor
     std::vector<MemoryBlock> blocks;
     for (int i = 0; i < 16; ++i)
         blocks.push_back(allocator.allocate(kPage, kLabels, i % 2 ? a : b));
-    CHECK(error_of([&] { allocator.allocate(kPage, kWeights, a); }));
+    CHECK(error_of([&] { allocator.allocate(kPage, kWork, a); }));
     const MemoryBlock last = std::move(blocks.back());
-    blocks.back().used_on(a);
+    blocks.front().used_on(a);
     blocks.clear();
-    CHECK(allocator.allocate(15 * kPage, kWeights, a));
+    CHECK(allocator.allocate(15 * kPage, kWork, a));
     CHECK(upstream.live_bytes() == 16 * kPage);
     CHECK(allocator.stats().total.ooms == 1);
 }
@@ -178,7 +178,7 @@ TEST_CASE("allocator faults: a limit below what is in use is refused, and stays"
     FailingUpstream upstream;
     const Stream stream(device);
     CachingAllocator allocator(device, upstream, 10 * kPage);
-    const MemoryBlock used = allocator.allocate(3 * kPage, kWeights, stream);
+    const MemoryBlock used = allocator.allocate(3 * kPage, kWork, stream);
     allocator.allocate(2 * kPage, kLabels, stream).reset();
     allocator.set_limit(5 * kPage); // fits as it is: the cache stays
     CHECK(upstream.live_bytes() == 5 * kPage);

@@ -150,6 +150,15 @@ TEST_CASE("allocator: a small request takes no large segment from another") {
     CHECK(bench.upstream.live_bytes() == kPage); // and the large one was surplus
 }
 
+TEST_CASE("allocator: weights are packed") {
+    Bench bench;
+    std::vector<MemoryBlock> weights;
+    for (int i = 0; i < 5; ++i) // 7.5 pages
+        weights.push_back(bench.take(kPage * 3 / 2, bench.a, MemoryTag::weights));
+    CHECK(bench.upstream.calls() == 1);
+    CHECK(bench.upstream.live_bytes() == 8 * kPage);
+}
+
 TEST_CASE("allocator: a replaced arena is not paid for twice") {
     Bench bench;
     for (const size_t pages : {100, 130, 170, 220, 260}) {
@@ -229,15 +238,15 @@ TEST_CASE("allocator: the snapshot is the same for the same calls, and adds up")
         MemoryBlock held = bench.take(2000, bench.a, MemoryTag::labels);
         held.used_on(bench.b);
         held.reset();
-        const MemoryBlock other = bench.take(3 * kPage, bench.b, MemoryTag::weights);
+        const MemoryBlock other = bench.take(5 * kPage, bench.b, MemoryTag::weights);
         return bench.allocator.snapshot();
     };
     CHECK(text() == text());
     const auto json = nlohmann::json::parse(text());
     CHECK(json["device"] == "a fake");
     CHECK(json["limit_bytes"].is_null());
-    CHECK(json["total"]["reserved_bytes"] == 5 * kPage);
-    CHECK(json["tags"]["weights"]["allocated_bytes"] == 3 * kPage);
+    CHECK(json["total"]["reserved_bytes"] == 7 * kPage);
+    CHECK(json["tags"]["weights"]["allocated_bytes"] == 5 * kPage);
     CHECK(json["tags"]["labels"]["held_bytes"] == 2048);
     REQUIRE(json["pools"].size() == 3);
     CHECK(json["pools"][0]["stream"] == 0);
