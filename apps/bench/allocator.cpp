@@ -3,6 +3,7 @@
 #include <barrier>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <iostream>
 #include <memory>
 #include <numeric>
@@ -87,15 +88,28 @@ Measurement measure_pairs(const Subject& subject, size_t bytes, const AllocatorF
     return measurement;
 }
 
-/// Pairs per second of `threads` threads together, each on a stream of its own.
-double rate(const Subject& subject, int threads, int pairs) {
+double thread_cpu_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return 1e9 * static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec);
+}
+
+struct Rate {
+    double pairs_per_s = 0; // of all threads together
+    double cpu_ns = 0;      // of a pair: tells contention from a busy machine
+};
+/// Each thread on a stream of its own.
+Rate rate(const Subject& subject, int threads, int pairs) {
+    std::vector<double> cpu(threads);
     std::barrier start(threads + 1), stop(threads + 1);
     std::vector<std::thread> workers;
     for (int i = 0; i < threads; ++i)
         workers.emplace_back([&, i] {
             start.arrive_and_wait();
+            const double begin = thread_cpu_ns();
             for (int pair = 0; pair < pairs; ++pair)
                 subject.pair(kSizes[0], i);
+            cpu[i] = thread_cpu_ns() - begin;
             stop.arrive_and_wait();
         });
     start.arrive_and_wait();
@@ -104,26 +118,29 @@ double rate(const Subject& subject, int threads, int pairs) {
     const double ns = ns_since(begin);
     for (std::thread& worker : workers)
         worker.join();
-    return 1e9 * threads * pairs / ns;
+    return {1e9 * threads * pairs / ns,
+            std::accumulate(cpu.begin(), cpu.end(), 0.0) / threads / pairs};
 }
 
 Measurement measure_threads(const Subject& subject, const AllocatorFlags& flags) {
     Measurement measurement;
     measurement.key = {{"what", "two threads"}, {"by", subject.name}, {"size", "64 KiB"}};
-    std::vector<double> ratios;
+    std::vector<double> ratios, cpu_one, cpu_two;
     double best_one = 0, best_two = 0;
     for (int round = 0; round < flags.repetitions; ++round) { // side by side in time
-        const double one = rate(subject, 1, 20 * flags.pairs),
-                     two = rate(subject, 2, 20 * flags.pairs);
-        ratios.push_back(two / one);
-        best_one = std::max(best_one, one);
-        best_two = std::max(best_two, two);
-        measurement.samples_ms.push_back(1e3 / two);
+        const Rate one = rate(subject, 1, 20 * flags.pairs),
+                   two = rate(subject, 2, 20 * flags.pairs);
+        ratios.push_back(two.pairs_per_s / one.pairs_per_s);
+        best_one = std::max(best_one, one.pairs_per_s);
+        best_two = std::max(best_two, two.pairs_per_s);
+        cpu_one.push_back(one.cpu_ns);
+        cpu_two.push_back(two.cpu_ns);
+        measurement.samples_ms.push_back(1e3 / two.pairs_per_s);
     }
-    measurement.values = {{"ratio", quantile(ratios, 0.5), 2},
-                          {"ratio of the best", best_two / best_one, 2},
-                          {"one, M/s", best_one * 1e-6, 2},
-                          {"two, M/s", best_two * 1e-6, 2}};
+    measurement.values = {
+        {"ratio", quantile(ratios, 0.5), 2},        {"ratio of the best", best_two / best_one, 2},
+        {"one, M/s", best_one * 1e-6, 2},           {"two, M/s", best_two * 1e-6, 2},
+        {"one, CPU ns", quantile(cpu_one, 0.5), 1}, {"two, CPU ns", quantile(cpu_two, 0.5), 1}};
     return measurement;
 }
 

@@ -1,0 +1,50 @@
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/apps/program.h"
+#include "tests/apps/workplace.h"
+
+using namespace yeoul::test;
+using nlohmann::json;
+
+namespace {
+
+Outcome bench(std::vector<std::string> arguments) {
+    std::vector<std::string> all = {"allocator", "--repetitions", "1", "--pairs", "100"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run_call(Call{.program = "engine-bench", .arguments = std::move(all), .input = ""});
+}
+
+} // namespace
+
+TEST_CASE("bench: allocator replays its trace within 5 % of what was asked for") {
+    const Outcome outcome = bench({"--format", "json"});
+    REQUIRE(outcome.code == 0);
+    const json report = json::parse(outcome.out);
+    bool seen = false;
+    for (const json& measurement : report["measurements"])
+        if (measurement["key"]["what"] == "trace" && measurement["key"]["by"] == "yeoul") {
+            seen = true;
+            const json& values = measurement["values"];
+            CHECK(values["fragmentation %"].get<double>() <= 5.0);
+            CHECK(values["peak reserved MiB"] > values["peak asked MiB"]);
+            CHECK(values["left after"] == 0);
+        }
+    CHECK(seen);
+}
+
+TEST_CASE("bench: allocator prints tables, and names the line of a bad trace") {
+    const Workplace place;
+    place.write("good.trace", "# a comment\na 0 1000 weights 0\nf 0\n");
+    const Outcome good = bench({"--trace", place / "good.trace"});
+    CHECK(good.code == 0);
+    CHECK(good.out.find("median ns") != std::string::npos);
+    for (const char* line : {"a 1 10 labels", "a 1 10 cake 0", "a 1 0 labels 0", "a 7 10 labels 0",
+                             "a 1 10 labels 64", "f 0", "f 9", "x 1"}) {
+        place.write("bad.trace", std::string("a 0 1000 weights 0\nf 0\n") + line + "\n");
+        const Outcome bad = bench({"--trace", place / "bad.trace"});
+        CHECK(bad.code == 2);
+        CHECK(bad.err.find("line 3") != std::string::npos);
+    }
+    CHECK(bench({"--trace", place / "missing"}).code == 2);
+}
