@@ -203,6 +203,8 @@ public:
                     "precision '" + std::string(precision) + "' is not known: take auto or fp16");
     }
 
+    std::string tune_gemms(double) override { return {}; }
+
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return make_patches(context(), desc);
     }

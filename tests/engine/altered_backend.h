@@ -49,6 +49,7 @@ public:
     Numerics numerics(std::string_view precision) const override {
         return inner_.numerics(precision);
     }
+    std::string tune_gemms(double seconds) override { return inner_.tune_gemms(seconds); }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return inner_.patches(desc);
     }
