@@ -9,7 +9,10 @@
 //
 // Views are checked at the call (rank, extents, dtype, non-null): a mismatch throws
 // `invalid_argument` naming the value, before anything is enqueued. The leading extent is the batch
-// and must be one of `batches`. Outputs do not overlap inputs unless the op says so.
+// and must be one of `batches`. Outputs do not overlap inputs unless the op says so. CUDA reads and
+// writes 16 bytes at a time: activations of fp16 begin at a multiple of 16 bytes, others at a
+// multiple of their size. It refuses an overlap or another address in the same way, and a
+// description of what it does not store (fp32, bf16) as `device`, naming it.
 //
 // Weights are host views as the file has them (fp32, fp16 or bf16, any alignment); they are
 // converted and packed while the op is made and not used afterwards.
@@ -63,6 +66,7 @@ public:
 //          (channel, row, column) of a convolution weight, patches row by row
 //   math   y = table[channel][value], rounded to `out`
 // Values of `index` are not read by the host; one out of range gives zeros.
+//   slots at any address.   cost  3 * batch * height * width bytes read, as many values written
 struct PatchesDesc {
     int height = 0, width = 0, patch = 0;
     DType out = DType::f32;
@@ -102,7 +106,9 @@ public:
 // y[b] = layer_norm(concat(class_embedding, x[b]) + position)
 //   x  (batch, patches, dim) `x`   y  (batch, patches + 1, dim) `y`
 //   class_embedding (dim), position (patches + 1, dim), weight and bias (dim)
-// Without norm weights the sum itself is written.
+// Without norm weights the sum itself is written. Sum and statistics are fp32, rounded once to `y`;
+// a row with NaN or infinity, or whose variance is not finite, is NaN throughout.
+//   cost  batch * (patches * x + (patches + 1) * y) rows of dim values moved
 struct TokenEmbeddingDesc {
     int patches = 0, dim = 0;
     float eps = 1e-5f;
@@ -120,7 +126,10 @@ public:
 
 // ---------------------------------------------------------------------------------------------
 // y[r] = (x[r] - mean) / sqrt(var + eps) * weight + bias      statistics in fp32, biased variance
-//   x  (batch, rows, dim) `x`   y  the same shape, `y`
+//   x  (batch, rows, dim) `x`   y  the same shape, `y`, apart from x; rows == 1 also as rank 2
+// The mean first, then the squared distances from it: outliers do not cost the others their digits.
+// Rounded once to `y`. A row with NaN or infinity is NaN throughout.
+//   cost  batch * rows * dim values read, as many written
 struct LayerNormDesc {
     int rows = 1, dim = 0;
     float eps = 1e-5f;
@@ -156,8 +165,8 @@ public:
 // The end of an image tower: y[b] = layer_norm(x[b, 0]) w^T, and its length.
 //   x  (batch, tokens, dim) `x`    w  (out, dim)
 //   y  (batch, out) fp32     norm  (batch) fp32 = ||y[b]||_2
-// A row that holds NaN or infinity has a norm that is not finite: the one thing the host must
-// check.
+// A row that holds NaN or infinity, or whose length fp32 cannot hold, has a norm that is not
+// finite: the one thing the host must check.   cost  2 * batch * dim * out FLOP
 struct EmbeddingHeadDesc {
     int tokens = 0, dim = 0, out = 0;
     float eps = 1e-5f;
