@@ -38,6 +38,19 @@ void require_activation(const char* op, const char* what, const View& view, DTyp
     YEOUL_REQUIRE(view.data != nullptr, op << ": " << what << " has no data");
 }
 
+void require_aligned(const char* op, const char* what, const View& view, size_t bytes) {
+    YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(view.data) % bytes == 0,
+                  op << ": " << what << " is not " << bytes << "-byte aligned");
+}
+
+void require_apart(const char* op, const char* a_name, const View& a, const char* b_name,
+                   const View& b) {
+    const auto a_start = reinterpret_cast<uintptr_t>(a.data);
+    const auto b_start = reinterpret_cast<uintptr_t>(b.data);
+    YEOUL_REQUIRE(a_start + a.bytes() <= b_start || b_start + b.bytes() <= a_start,
+                  op << ": " << a_name << " overlaps " << b_name);
+}
+
 void require_weight(const char* op, const char* what, const View& view, size_t elements) {
     YEOUL_REQUIRE(view.data != nullptr, op << ": " << what << " has no data");
     YEOUL_REQUIRE(view.elements() == elements, op << ": " << what << " is " << view.to_string()

@@ -28,6 +28,13 @@ private:
 void require_activation(const char* op, const char* what, const View& view, DType dtype, int batch,
                         std::initializer_list<int> extents);
 
+/// Throws `invalid_argument` unless the data starts at a multiple of `bytes`.
+void require_aligned(const char* op, const char* what, const View& view, size_t bytes);
+
+/// Throws `invalid_argument` where the two share a byte.
+void require_apart(const char* op, const char* a_name, const View& a, const char* b_name,
+                   const View& b);
+
 /// Non-null and `elements` values of fp32, fp16 or bf16.
 void require_weight(const char* op, const char* what, const View& view, size_t elements);
 
