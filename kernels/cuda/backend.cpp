@@ -196,6 +196,9 @@ public:
                     "precision '" + std::string(precision) + "' is not known: take auto or fp16");
     }
 
+    std::unique_ptr<Resize> resize(const ResizeDesc& desc) override {
+        return make_resize(context(), desc);
+    }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return make_patches(context(), desc);
     }

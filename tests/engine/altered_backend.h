@@ -39,6 +39,7 @@ public:
     Numerics numerics(std::string_view precision) const override {
         return inner_.numerics(precision);
     }
+    std::unique_ptr<Resize> resize(const ResizeDesc& desc) override { return inner_.resize(desc); }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return inner_.patches(desc);
     }

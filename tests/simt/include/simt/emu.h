@@ -160,6 +160,14 @@ inline float rsqrtf(float x) { return 1.f / sqrtf(x); }
 inline float __saturatef(float x) { return x < 0.f ? 0.f : x > 1.f ? 1.f : x; }
 inline int __float2int_rn(float x) { return (int)nearbyintf(x); }
 inline int __float2int_rd(float x) { return (int)floorf(x); }
+inline int __dp4a(int a, int b, int c) {
+  for (int i = 0; i < 4; ++i) c = (int)((unsigned)c + (unsigned)((int8_t)(a >> 8 * i) * (int8_t)(b >> 8 * i)));
+  return c; }
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned s) {
+  const uint64_t both = (uint64_t)y << 32 | x; unsigned r = 0;
+  for (int i = 0; i < 4; ++i) { unsigned b = (unsigned)(both >> 8 * (s >> 4 * i & 7)) & 255; if (s >> 4 * i & 8) b = b & 128 ? 255 : 0; r |= b << 8 * i; }
+  return r; }
+inline unsigned __funnelshift_r(unsigned lo, unsigned hi, unsigned shift) { return (unsigned)(((uint64_t)hi << 32 | lo) >> (shift & 31)); }
 inline int __popc(unsigned x) { return std::popcount(x); }
 inline int __clz(int x) { return std::countl_zero((unsigned)x); }
 inline int __ffs(int x) { return x ? std::countr_zero((unsigned)x) + 1 : 0; }
