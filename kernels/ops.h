@@ -19,6 +19,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -57,6 +58,55 @@ public:
     virtual size_t weight_bytes() const { return 0; }
     /// The kernel or plan that serves `batch` photos and why: "brg:avx2", "128x96x32 split-K 4".
     virtual std::string kernel(int batch) const = 0;
+};
+
+// ---------------------------------------------------------------------------------------------
+// y[task.slot] = a window of the antialiased resize of a photo, to the byte as Pillow 13 has it
+// (loader/resize.h), for every task of a table. Slots that no task names keep their bytes.
+//   source  (bytes) u8, 4-byte aligned, bytes a multiple of 4: RGB rows at any offset and pitch
+//   table   (bytes) u8, 8-byte aligned: `count` tasks, then the axis tables that they point to
+//   slots   (slots, height, width, 3) u8, RGB
+//   math    two passes, horizontal first unless `vertical_first`. A pass gives
+//           clamp((2^21 + sum over taps of weight * pixel) >> 22, 0, 255), weights in 22-bit fixed
+//           point, sums modulo 2^32, and so 8 bits between the passes.
+//   cost    source bytes * 2 * support, rounded up, multiply-adds for the first pass (bicubic: 4)
+// The host does not read the table at the call. engine/resize_table makes it and refuses what does
+// not fit; a task whose slot is out of range is passed over.
+//
+// A task's axis tables are runs of 4-byte words, `horizontal` and `vertical` words from the table's
+// begin. Everything counts from the first pixel of the source rectangle.
+//   horizontal  first[width], count[width], bias[width], weights[groups][3][width]
+//               Output column i is the sum over pixels 4 first[i] ... 4 (first[i] + count[i]) - 1,
+//               in groups of four, of w = 65536 a + 256 b + c, signed bytes each:
+//               weights[k][0][i] holds a of the four pixels of group first[i] + k, the lowest byte
+//               first, weights[k][1][i] b, weights[k][2][i] c. bias[i] = 2^21 + 128 * the sum of
+//               all w. Pixels beyond the rectangle's columns have w = 0; first[i] and
+//               first[i] + count[i] never fall.
+//   vertical    begin[height], size[height], weights[height][taps] i32; begin[i] and
+//               begin[i] + size[i] never fall
+struct ResizeTask {
+    uint64_t source = 0; // offset of the rectangle's first byte
+    uint64_t horizontal = 0, vertical = 0;
+    int32_t pitch = 0;             // bytes from row to row
+    int32_t rows = 0, columns = 0; // the source rectangle, in pixels
+    int32_t slot = 0;
+    // The part of the slot that shows the photo; the rest becomes zero. Without rows, all of it.
+    int32_t top = 0, left = 0, height = 0, width = 0;
+    int32_t groups = 0, taps = 0; // the largest count[i] and size[i]
+    int32_t vertical_first = 0;
+    int32_t reserved = 0;
+};
+static_assert(sizeof(ResizeTask) == 72);
+
+struct ResizeDesc {
+    int height = 0, width = 0; // of a slot
+    int tasks = 0;             // the most in one call, up to 65,535
+};
+class Resize : public Op {
+public:
+    /// `count` of 0 does nothing.
+    virtual void operator()(const View& source, const View& table, int count, const View& slots,
+                            StreamRef stream) = 0;
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -195,6 +245,8 @@ public:
     /// it. Empty where there is nothing to choose from.
     virtual std::string tune_gemms(double seconds) = 0;
 
+    /// nullptr where the device is the host, which resizes with loader/resize.h.
+    virtual std::unique_ptr<Resize> resize(const ResizeDesc& desc) = 0;
     virtual std::unique_ptr<Patches> patches(const PatchesDesc& desc) = 0;
     virtual std::unique_ptr<Linear> linear(const LinearDesc& desc, const LinearWeights& w) = 0;
     virtual std::unique_ptr<TokenEmbedding> token_embedding(const TokenEmbeddingDesc& desc,

@@ -214,6 +214,9 @@ public:
 
     std::string tune_gemms(double) override { return {}; }
 
+    std::unique_ptr<Resize> resize(const ResizeDesc& desc) override {
+        return make_resize(context(), desc);
+    }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return make_patches(context(), desc);
     }
