@@ -64,7 +64,11 @@ public:
         const int batch_size = options.batch_size > 0 ? options.batch_size : kCpuBatchSize;
         const std::vector<int> batches = planned_batches(batch_size);
         // Streams compute at the same time: they share the threads.
-        backend_ = make_backend(options.device, std::max(1, threads / options.streams));
+        backend_ = make_backend(options.device, std::max(1, threads / options.streams),
+                                [&](const std::string& warning) {
+                                    if (options.log)
+                                        options.log(LogLevel::warning, warning);
+                                });
         const Numerics numerics = backend_->numerics(precision_name(options.precision));
         OpenedModel opened = open_model(options.model, *backend_, numerics, batches);
         model_ = std::move(opened.model);

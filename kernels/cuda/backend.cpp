@@ -70,7 +70,14 @@ public:
         : parts_(std::move(parts)), upload_stream_(open_stream()) {
         cudaDeviceProp device{};
         YEOUL_CUDA(cudaGetDeviceProperties(&device, parts_.device));
-        sm_ = 10 * device.major + device.minor;
+        const int own = 10 * device.major + device.minor;
+        if (own < 75)
+            throw Error(ErrorCode::device, std::string(device.name) + " is sm_" +
+                                               std::to_string(own) +
+                                               ": the CUDA backend needs sm_75 (Turing) or newer");
+        sm_ = parts_.sm > 0 ? parts_.sm : own;
+        YEOUL_REQUIRE(sm_ >= 75 && sm_ <= own,
+                      "sm " << sm_ << " was asked for, must be 75 to " << own << " here");
         properties_.kind = YEOUL_CUDA_KIND;
         properties_.name = device.name;
         properties_.isa = "sm_" + std::to_string(sm_);
