@@ -224,8 +224,6 @@ TEST_CASE("runtime: host threads share the device") {
 TEST_CASE("runtime: the same seed gives the same order, another seed another") {
     struct Order {
         static void kernel(int* next, int* y) {
-            SIMT_SHARED(int, none, [1]);
-            none[0] = 0;
             __syncthreads();
             y[atomicAdd(next, 1)] = static_cast<int>(threadIdx.x);
         }

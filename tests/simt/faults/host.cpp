@@ -40,9 +40,9 @@ Fault launch_fault(const char* name, void (*kernel)(float*), dim3 grid, dim3 blo
 }
 
 bool reads_too_early() {
-    const Stream stream;
     const Buffer<float> x(std::vector<float>{1});
     float y = 0;
+    const Stream stream; // ends, and so runs its work, before they go
     must(cudaMemcpyAsync(&y, x.data(), sizeof y, cudaMemcpyDeviceToHost, stream));
     return y == 1; // cudaStreamSynchronize is missing before this
 }
