@@ -215,7 +215,7 @@ public:
 // The end of an image tower: y[b] = layer_norm(x[b, 0]) w^T, and its length.
 //   x  (batch, tokens, dim) `x`    w  (out, dim)
 //   y  (batch, out) fp32     norm  (batch) fp32 = ||y[b]||_2
-// A row that holds NaN or infinity, or whose length fp32 cannot hold, has a norm that is not
+// A row that holds NaN or infinity, or that overflows fp32 on the way, has a norm that is not
 // finite: the one thing the host must check.   cost  2 * batch * dim * out FLOP
 struct EmbeddingHeadDesc {
     int tokens = 0, dim = 0, out = 0;
