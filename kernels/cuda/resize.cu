@@ -19,9 +19,9 @@
 //   4032 x 3024    27.9 MB     x 1.27      x 1.24        116 us      37 us      2.9 ms
 //   11547 x 8660    228 MB     x 1.27      x 1.20        952 us     267 us     23.6 ms
 // dp4a at 64 per clock of each of 40 SMs, 1.2 GHz, with the idle lanes of the warps counted. With
-// every other instruction, 4,000 to 7,000 per chunk of a block by count and two issued per clock,
-// a T4 should take about 20, 35, 230 and 2,600 us: an estimate, not yet measured. Tiles of 8 rows
-// would load x 1.5, of 32 rows x 1.17 but leave one photo 49 blocks.
+// every other instruction, 4,300 to 6,000 warp instructions per chunk as compiled for sm_75, and
+// two issued per clock, a T4 should take about 25, 40, 190 and 1,600 us: an estimate, not measured.
+// Tiles of 8 rows would load x 1.5; of 32 rows x 1.17, but leave one photo 49 blocks.
 // Vertical pass first (photos over twice as high as wide) has plain multiply-adds in that pass.
 //
 // Latency hides behind the four blocks (1,024 threads) that fill an SM. All photos have the same
