@@ -181,6 +181,11 @@ public:
     /// `device`, naming what the device lacks.
     virtual Numerics numerics(std::string_view precision) const = 0;
 
+    /// Times the candidates for every product that the linear ops made so far compute, in about
+    /// `seconds`, and gives the readable table of them all; ops made afterwards do not change by
+    /// it. Empty where there is nothing to choose from.
+    virtual std::string tune_gemms(double seconds) = 0;
+
     virtual std::unique_ptr<Patches> patches(const PatchesDesc& desc) = 0;
     virtual std::unique_ptr<Linear> linear(const LinearDesc& desc, const LinearWeights& w) = 0;
     virtual std::unique_ptr<TokenEmbedding> token_embedding(const TokenEmbeddingDesc& desc,

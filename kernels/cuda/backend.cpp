@@ -145,7 +145,13 @@ public:
     }
     float elapsed_ms(EventRef start, EventRef stop) override {
         float ms = 0;
-        YEOUL_CUDA(cudaEventElapsedTime(&ms, native(start), native(stop)));
+        const cudaError_t error = cudaEventElapsedTime(&ms, native(start), native(stop));
+        if (error == cudaErrorInvalidResourceHandle || error == cudaErrorNotReady) {
+            (void)cudaGetLastError();
+            throw Error(ErrorCode::invalid_argument,
+                        "elapsed_ms: an event was never recorded or is not complete");
+        }
+        YEOUL_CUDA(error);
         return ms;
     }
 
@@ -202,6 +208,8 @@ public:
         throw Error(ErrorCode::device,
                     "precision '" + std::string(precision) + "' is not known: take auto or fp16");
     }
+
+    std::string tune_gemms(double) override { return {}; }
 
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return make_patches(context(), desc);
