@@ -34,7 +34,7 @@ class GpuCheck(unittest.TestCase):
         self.program(self.tools / "nvidia-smi", NVIDIA_SMI)
         for name in ("bin/test_kernels", "bin/test_engine", "bin/bench_kernels", "bin/engine-bench", "bin/engine-run"):
             self.program(unpacked / name, f"#!/bin/sh\necho {name} $YEOUL_TEST_BACKENDS $YEOUL_CUDA_SM $*\n"
-                                          f"[ ! -f {self.place}/sleep ] || sleep 60\n[ ! -f {self.place}/fail ] || exit 3\n")
+                                          f"while [ -f {self.place}/sleep ]; do sleep 0.1; done\n[ ! -f {self.place}/fail ] || exit 3\n")
         (unpacked / "commit").write_text("abc1234\n")
         subprocess.run(["tar", "-C", unpacked, "-czf", self.pack / "gpu_check.tar.gz", "."], check=True)
 
@@ -135,9 +135,9 @@ class GpuCheck(unittest.TestCase):
         command, environment = self.command("bench")
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                    start_new_session=True)
-        log = self.results / "imagined-t4/bench.log"
+        state, log = self.results / "imagined-t4/stages/bench", self.results / "imagined-t4/bench.log"
         for _ in range(600):
-            if log.exists() and log.read_text().startswith("+"):
+            if state.exists() and "running" in state.read_text() and log.exists() and log.read_text().startswith("+"):
                 return process
             time.sleep(0.05)
         self.fail("the stage did not start")
@@ -151,14 +151,14 @@ class GpuCheck(unittest.TestCase):
             self.assertEqual(process.wait(30), 130)
             self.assertEqual(self.table()["bench"][1], "STOPPED: run it again")
             self.assertTrue((self.results / "imagined-t4/bench.md").exists())
-            os.remove(self.results / "imagined-t4/bench.log")
+            (self.place / "sleep").unlink()
 
     def test_a_killed_stage_shows(self):
         process = self.start_and_wait()
         process.kill()
         process.wait()
-        os.killpg(process.pid, signal.SIGKILL)  # what it had started, in its own session
         self.check("table", gpu=False)
+        (self.place / "sleep").unlink()  # what it had started ends
         self.assertEqual(self.table()["bench"][1], "KILLED: run it again")
 
 
