@@ -38,6 +38,19 @@ void require_activation(const char* op, const char* what, const View& view, DTyp
     YEOUL_REQUIRE(view.data != nullptr, op << ": " << what << " has no data");
 }
 
+void require_aligned(const char* op, const char* what, const View& view, size_t bytes) {
+    YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(view.data) % bytes == 0,
+                  op << ": " << what << " is not " << bytes << "-byte aligned");
+}
+
+void require_apart(const char* op, const char* a_name, const View& a, const char* b_name,
+                   const View& b) {
+    const auto a_start = reinterpret_cast<uintptr_t>(a.data);
+    const auto b_start = reinterpret_cast<uintptr_t>(b.data);
+    YEOUL_REQUIRE(a_start + a.bytes() <= b_start || b_start + b.bytes() <= a_start,
+                  op << ": " << a_name << " overlaps " << b_name);
+}
+
 void require_weight(const char* op, const char* what, const View& view, size_t elements) {
     YEOUL_REQUIRE(view.data != nullptr, op << ": " << what << " has no data");
     YEOUL_REQUIRE(view.elements() == elements, op << ": " << what << " is " << view.to_string()
@@ -45,6 +58,19 @@ void require_weight(const char* op, const char* what, const View& view, size_t e
     YEOUL_REQUIRE(view.dtype == DType::f32 || view.dtype == DType::f16 || view.dtype == DType::bf16,
                   op << ": " << what << " is " << view.to_string()
                      << ", must be fp32, fp16 or bf16");
+}
+
+void require_aligned(const char* op, const char* what, const View& view, size_t bytes) {
+    YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(view.data) % bytes == 0,
+                  op << ": " << what << " is not " << bytes << "-byte aligned");
+}
+
+void require_apart(const char* op, const char* what_x, const View& x, const char* what_y,
+                   const View& y) {
+    const auto first_x = reinterpret_cast<uintptr_t>(x.data);
+    const auto first_y = reinterpret_cast<uintptr_t>(y.data);
+    YEOUL_REQUIRE(first_x + x.bytes() <= first_y || first_y + y.bytes() <= first_x,
+                  op << ": " << what_x << " and " << what_y << " overlap");
 }
 
 int total_rows(const char* op, int batch, int rows) {
@@ -64,6 +90,13 @@ void require_scratch(const char* op, Scratch scratch, size_t bytes) {
     YEOUL_REQUIRE(bytes == 0 || scratch.data != nullptr, op << ": scratch has no data");
     YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(scratch.data) % 64 == 0,
                   op << ": scratch is not 64-byte aligned");
+}
+
+void require_fp16(const char* op, const char* what, DType dtype) {
+    if (dtype != DType::f16)
+        throw Error(ErrorCode::device, std::string(op) + ": " + what + " is " +
+                                           std::string(name(dtype)) +
+                                           ", and the CUDA backend stores fp16");
 }
 
 } // namespace yeoul

@@ -1,12 +1,15 @@
 #include "kernels/cuda/backend.h"
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <cuda_runtime.h>
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/gemm_tune.h"
 #include "kernels/cuda/ops.h"
 
 namespace yeoul::cuda {
@@ -211,11 +214,24 @@ public:
 
     std::string tune_gemms(double) override { return {}; }
 
+    std::unique_ptr<Resize> resize(const ResizeDesc& desc) override {
+        return make_resize(context(), desc);
+    }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return make_patches(context(), desc);
     }
     std::unique_ptr<Linear> linear(const LinearDesc& desc, const LinearWeights& w) override {
-        return make_linear(context(), desc, w);
+        auto made = make_linear(context(), desc, w);
+        for (int batch : desc.batches) {
+            const GemmShape shape{batch * desc.rows, desc.out, desc.in, desc.activation,
+                                  desc.accumulate};
+            if (std::find(gemms_.begin(), gemms_.end(), shape) == gemms_.end())
+                gemms_.push_back(shape);
+        }
+        return made;
+    }
+    std::string tune_gemms(double seconds) override {
+        return GemmTable(tune(context(), gemms_, seconds)).text();
     }
     std::unique_ptr<TokenEmbedding> token_embedding(const TokenEmbeddingDesc& desc,
                                                     const TokenEmbeddingWeights& w) override {
@@ -275,6 +291,7 @@ private:
     cudaStream_t upload_stream_;
     int sm_ = 0;
     DeviceProperties properties_;
+    std::vector<GemmShape> gemms_; // of every linear op made
 };
 
 } // namespace

@@ -50,6 +50,7 @@ public:
         return inner_.numerics(precision);
     }
     std::string tune_gemms(double seconds) override { return inner_.tune_gemms(seconds); }
+    std::unique_ptr<Resize> resize(const ResizeDesc& desc) override { return inner_.resize(desc); }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return inner_.patches(desc);
     }
