@@ -322,7 +322,7 @@ void print_launches(const std::string& name, const std::vector<int>& batches) {
              View(rows, DType::i32, {batch})},
             {View(rows + size_t{1024} * batch, DType::f32, {batch, model.dim()}),
              View(rows + size_t{512} * batch, DType::f32, {batch})},
-            Arena(arena.get(), model.activation_bytes(batch)), stream);
+            Arena(arena.get(), model.activation_bytes(batch)), stream, {});
         for (const Entry& entry : backend.take())
             std::printf("{\"model\": %s, \"batch\": %d, %s, \"count\": %d, \"launches\": [%s]}\n",
                         json(name).c_str(), batch, entry.about.c_str(), entry.count,
