@@ -47,6 +47,14 @@ void require_scratch(const char* op, Scratch scratch, size_t bytes);
 /// Throws `Error` with code `device` for what the CUDA backend does not store.
 void require_fp16(const char* op, const char* what, DType dtype);
 
+/// What every backend refuses of these two, at planning and at a call.
+void require_similarity(const SimilarityDesc& desc);
+void require_similarity(const SimilarityDesc& desc, int batch, const View& x, const View& norm,
+                        const View& w, const View& y);
+void require_top_k(const TopKDesc& desc);
+void require_top_k(const TopKDesc& desc, int batch, const View& x, const View& values,
+                   const View& indices);
+
 /// The leading extent of a view of any rank; 0 for rank 0.
 inline int leading(const View& view) {
     return view.rank == 0 ? 0 : view.shape[0];

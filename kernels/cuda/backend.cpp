@@ -246,6 +246,12 @@ public:
                                                   const EmbeddingHeadWeights& w) override {
         return make_embedding_head(context(), desc, w);
     }
+    std::unique_ptr<Similarity> similarity(const SimilarityDesc& desc) override {
+        return make_similarity(context(), desc);
+    }
+    std::unique_ptr<TopK> top_k(const TopKDesc& desc) override {
+        return make_top_k(context(), desc);
+    }
 
 private:
     /// The current device is a property of the thread, and any thread may call.
