@@ -1,18 +1,141 @@
 #include "engine/backends.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
 #include <thread>
 
-namespace yeoul {
+#include "engine/cuda_module.h"
+#include "engine/gemm_tables.h"
 
-std::unique_ptr<Backend> make_backend(const std::string& device, int threads) {
-    if (device == "auto" || device == "cpu")
+namespace yeoul {
+namespace {
+
+// Larger batches gain nothing on a CPU (profiling/results): oneDNN is at its rate from one photo
+// on.
+constexpr int kCpuBatchSize = 8;
+// 64 photos of ViT-B/32 are 3,200 rows: 25 row tiles of 128, whole waves on the 40 SMs of a T4.
+constexpr int kGpuBatchSize = 64;
+
+/// 0 of "cuda", N of "cuda:N", -1 of anything else.
+int cuda_index(const std::string& device) {
+    if (device == "cuda")
+        return 0;
+    if (!device.starts_with("cuda:"))
+        return -1;
+    int index = -1;
+    const char *first = device.data() + 5, *last = device.data() + device.size();
+    const auto [end, error] = std::from_chars(first, last, index);
+    return error == std::errc() && end == last && first != last ? index : -1;
+}
+
+/// Measuring the path of an older GPU on a newer one: YEOUL_CUDA_SM=75.
+int asked_sm() {
+    const char* text = std::getenv("YEOUL_CUDA_SM");
+    return text ? std::atoi(text) : 0;
+}
+
+std::string isa_of(const CudaDevice& device) {
+    return "sm_" + std::to_string(asked_sm() > 0 ? asked_sm() : device.sm);
+}
+
+struct Cuda {
+    std::unique_ptr<Backend> backend; // or
+    Problem problem;
+};
+Cuda open_cuda(int index) {
+    const CudaModule module;
+    if (module.problem())
+        return {nullptr, module.problem()};
+    const CudaReport report = module.report();
+    if (Problem problem = cuda_problem(report, index))
+        return {nullptr, std::move(problem)};
+    const std::string isa = isa_of(report.devices[index]);
+    return {module.make({.device = index, .sm = asked_sm(), .gemm_table = read_gemm_table(isa)}),
+            {}};
+}
+
+std::vector<std::string> precisions(const Backend& backend) {
+    std::vector<std::string> taken;
+    for (const char* precision : {"fp32", "bf16", "fp16"}) {
+        try {
+            backend.numerics(precision);
+            taken.push_back(precision);
+        } catch (const Error&) {
+            continue; // it lacks this one
+        }
+    }
+    return taken;
+}
+
+BackendReport probe_cpu() {
+    BackendReport cpu{.kind = "cpu", .libraries = cpu_backend_libraries()};
+    try {
+        const std::unique_ptr<Backend> backend = make_cpu_backend(1);
+        cpu.usable = true;
+        cpu.properties = backend->properties();
+        cpu.precisions = precisions(*backend);
+    } catch (const Error& error) {
+        cpu.problem = error.what();
+        cpu.fix = "run on an x86-64 processor with at least SSE4.1";
+    }
+    return cpu;
+}
+
+BackendReport probe_cuda(int index) {
+    BackendReport cuda{.kind = "cuda"};
+    const CudaModule module;
+    Problem problem = module.problem();
+    try {
+        if (!problem) {
+            const CudaReport report = module.report();
+            cuda.libraries = report.libraries;
+            cuda.targets = report.targets;
+            problem = cuda_problem(report, index);
+        }
+        if (!problem) {
+            const auto backend = module.make({.device = index, .sm = asked_sm(), .gemm_table = {}});
+            cuda.usable = true;
+            cuda.properties = backend->properties();
+            cuda.precisions = precisions(*backend);
+        }
+    } catch (const Error& error) {
+        problem = {error.what(), "take --device cpu", true};
+    }
+    cuda.problem = problem.what;
+    cuda.fix = problem.fix;
+    return cuda;
+}
+
+} // namespace
+
+std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
+                                      const std::function<void(const std::string&)>& warn) {
+    if (device == "cpu")
         return make_cpu_backend(threads);
-    if (device == "cuda" || device.starts_with("cuda:"))
+    const int index = device == "auto" ? 0 : cuda_index(device);
+    YEOUL_REQUIRE(index >= 0, "device is '" << device << "', must be auto, cpu, cuda or cuda:N");
+    Cuda cuda = open_cuda(index);
+    if (cuda.backend)
+        return std::move(cuda.backend);
+    if (device != "auto")
         throw Error(ErrorCode::device,
-                    "device '" + device + "': this build has no CUDA backend; take --device cpu");
-    throw Error(ErrorCode::invalid_argument,
-                "device is '" + device + "', must be auto, cpu, cuda or cuda:N");
+                    "device '" + device + "': " + cuda.problem.what + "; " +
+                        (cuda.problem.surprising ? cuda.problem.fix + ", or " : std::string()) +
+                        "take --device cpu");
+    if (cuda.problem.surprising && warn)
+        warn(cuda.problem.what + "; going on with the CPU. To use the GPU: " + cuda.problem.fix);
+    return make_cpu_backend(threads);
+}
+
+std::vector<int> planned_batches(const Backend& backend, int largest) {
+    if (largest == 0)
+        largest = backend.properties().kind == "cpu" ? kCpuBatchSize : kGpuBatchSize;
+    std::vector<int> batches;
+    for (int batch = 1; batch < largest; batch *= 2)
+        batches.push_back(batch);
+    batches.push_back(largest);
+    return batches;
 }
 
 int usable_cores() {
@@ -20,27 +143,7 @@ int usable_cores() {
 }
 
 std::vector<BackendReport> probe_backends() {
-    BackendReport cpu{.kind = "cpu", .libraries = cpu_backend_libraries()};
-    try {
-        const std::unique_ptr<Backend> backend = make_cpu_backend(1);
-        cpu.usable = true;
-        cpu.properties = backend->properties();
-        for (const char* precision : {"fp32", "bf16", "fp16"}) {
-            try {
-                backend->numerics(precision);
-                cpu.precisions.push_back(precision);
-            } catch (const Error&) {
-                continue; // it lacks this one
-            }
-        }
-    } catch (const Error& error) {
-        cpu.problem = error.what();
-        cpu.fix = "run on an x86-64 processor with at least SSE4.1";
-    }
-    BackendReport cuda{.kind = "cuda"};
-    cuda.problem = "this build has no CUDA backend";
-    cuda.fix = "none needed: the CPU backend serves every command";
-    return {cpu, cuda};
+    return {probe_cpu(), probe_cuda(0)};
 }
 
 } // namespace yeoul

@@ -1,6 +1,7 @@
 // The backends of this build, and what each can do on this machine.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,8 +11,14 @@
 namespace yeoul {
 
 /// "auto", "cpu", "cuda" or "cuda:N". Throws `Error`: `device` when this build or machine lacks it,
-/// `invalid_argument` for anything else.
-std::unique_ptr<Backend> make_backend(const std::string& device, int threads);
+/// `invalid_argument` for anything else. "auto" takes CUDA device 0 or else the CPU, and tells
+/// `warn` when a GPU, driver or library is there and cannot serve.
+std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
+                                      const std::function<void(const std::string&)>& warn = {});
+
+/// The batch sizes that an engine plans for: 1, 2, 4, ... and the largest, so that every number of
+/// photos is a sum of few of them. `largest` 0 takes the device's default.
+std::vector<int> planned_batches(const Backend& backend, int largest);
 
 /// Cores this process may use.
 int usable_cores();
@@ -22,6 +29,7 @@ struct BackendReport {
     DeviceProperties properties;         // when usable
     std::vector<std::string> precisions; // that it takes: "fp32"
     std::vector<std::string> libraries;  // "oneDNN 2.6.3"
+    std::string targets;                 // what GPUs it is built for: "75-real;75-virtual"
     std::string problem, fix;            // when not usable
 };
 /// For `doctor`. Never throws for a backend that is missing or broken: it says so.

@@ -38,6 +38,19 @@ void require_activation(const char* op, const char* what, const View& view, DTyp
     YEOUL_REQUIRE(view.data != nullptr, op << ": " << what << " has no data");
 }
 
+void require_aligned(const char* op, const char* what, const View& view, size_t bytes) {
+    YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(view.data) % bytes == 0,
+                  op << ": " << what << " is not " << bytes << "-byte aligned");
+}
+
+void require_apart(const char* op, const char* a_name, const View& a, const char* b_name,
+                   const View& b) {
+    const auto a_start = reinterpret_cast<uintptr_t>(a.data);
+    const auto b_start = reinterpret_cast<uintptr_t>(b.data);
+    YEOUL_REQUIRE(a_start + a.bytes() <= b_start || b_start + b.bytes() <= a_start,
+                  op << ": " << a_name << " overlaps " << b_name);
+}
+
 void require_weight(const char* op, const char* what, const View& view, size_t elements) {
     YEOUL_REQUIRE(view.data != nullptr, op << ": " << what << " has no data");
     YEOUL_REQUIRE(view.elements() == elements, op << ": " << what << " is " << view.to_string()
@@ -77,6 +90,13 @@ void require_scratch(const char* op, Scratch scratch, size_t bytes) {
     YEOUL_REQUIRE(bytes == 0 || scratch.data != nullptr, op << ": scratch has no data");
     YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(scratch.data) % 64 == 0,
                   op << ": scratch is not 64-byte aligned");
+}
+
+void require_fp16(const char* op, const char* what, DType dtype) {
+    if (dtype != DType::f16)
+        throw Error(ErrorCode::device, std::string(op) + ": " + what + " is " +
+                                           std::string(name(dtype)) +
+                                           ", and the CUDA backend stores fp16");
 }
 
 } // namespace yeoul

@@ -105,6 +105,16 @@ void require_known_device(const std::string& device) {
     }
 }
 
+std::string describe(const BackendReport& backend) {
+    const std::string precisions = "precisions " + list(backend.precisions);
+    if (backend.kind == "cpu")
+        return backend.properties.name + ", " + std::to_string(usable_cores()) +
+               " cores for this process, " + precisions;
+    return backend.properties.name + ", " + backend.properties.isa + ", " +
+           std::to_string(backend.properties.compute_units) + " SMs, " + precisions +
+           ", built for " + backend.targets;
+}
+
 std::vector<Finding> examine(const cli::EngineFlags& flags, cli::Console& console) {
     std::vector<Finding> findings;
     findings.push_back({"build", "ok", "yeoul " + std::string(version()), ""});
@@ -115,11 +125,7 @@ std::vector<Finding> examine(const cli::EngineFlags& flags, cli::Console& consol
     findings.push_back({"photos", "ok", list(extensions), ""});
     for (const BackendReport& backend : probe_backends()) {
         if (backend.usable) {
-            findings.push_back({"device " + backend.kind, "ok",
-                                backend.properties.name + ", " + std::to_string(usable_cores()) +
-                                    " cores for this process, precisions " +
-                                    list(backend.precisions),
-                                ""});
+            findings.push_back({"device " + backend.kind, "ok", describe(backend), ""});
             findings.push_back(self_test(flags, backend.kind, console));
         } else {
             // A GPU is an offer; only the device that everything falls back to must work.

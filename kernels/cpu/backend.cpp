@@ -95,6 +95,11 @@ public:
                                            "' is not known: take auto, fp32 or bf16");
     }
 
+    std::string tune_gemms(double) override { return {}; }
+
+    std::unique_ptr<Resize> resize(const ResizeDesc&) override {
+        return nullptr; // loader/resize.h does it before pixels come here
+    }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return make_patches(desc);
     }

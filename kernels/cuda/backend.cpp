@@ -73,7 +73,14 @@ public:
         : parts_(std::move(parts)), upload_stream_(open_stream()) {
         cudaDeviceProp device{};
         YEOUL_CUDA(cudaGetDeviceProperties(&device, parts_.device));
-        sm_ = 10 * device.major + device.minor;
+        const int own = 10 * device.major + device.minor;
+        if (own < 75)
+            throw Error(ErrorCode::device, std::string(device.name) + " is sm_" +
+                                               std::to_string(own) +
+                                               ": the CUDA backend needs sm_75 (Turing) or newer");
+        sm_ = parts_.sm > 0 ? parts_.sm : own;
+        YEOUL_REQUIRE(sm_ >= 75 && sm_ <= own,
+                      "sm " << sm_ << " was asked for, must be 75 to " << own << " here");
         properties_.kind = YEOUL_CUDA_KIND;
         properties_.name = device.name;
         properties_.isa = "sm_" + std::to_string(sm_);
@@ -141,7 +148,13 @@ public:
     }
     float elapsed_ms(EventRef start, EventRef stop) override {
         float ms = 0;
-        YEOUL_CUDA(cudaEventElapsedTime(&ms, native(start), native(stop)));
+        const cudaError_t error = cudaEventElapsedTime(&ms, native(start), native(stop));
+        if (error == cudaErrorInvalidResourceHandle || error == cudaErrorNotReady) {
+            (void)cudaGetLastError();
+            throw Error(ErrorCode::invalid_argument,
+                        "elapsed_ms: an event was never recorded or is not complete");
+        }
+        YEOUL_CUDA(error);
         return ms;
     }
 
@@ -199,6 +212,11 @@ public:
                     "precision '" + std::string(precision) + "' is not known: take auto or fp16");
     }
 
+    std::string tune_gemms(double) override { return {}; }
+
+    std::unique_ptr<Resize> resize(const ResizeDesc& desc) override {
+        return make_resize(context(), desc);
+    }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return make_patches(context(), desc);
     }

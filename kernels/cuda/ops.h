@@ -8,6 +8,7 @@
 
 namespace yeoul::cuda {
 
+std::unique_ptr<Resize> make_resize(const Context& context, const ResizeDesc& desc);
 std::unique_ptr<Patches> make_patches(const Context& context, const PatchesDesc& desc);
 std::unique_ptr<Linear> make_linear(const Context& context, const LinearDesc& desc,
                                     const LinearWeights& weights);

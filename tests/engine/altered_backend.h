@@ -5,12 +5,14 @@
 #include <functional>
 #include <vector>
 
+#include "kernels/cuda/weights.h"
 #include "kernels/ops.h"
+#include "tests/engine/golden.h"
 
 namespace yeoul::test {
 
-/// Passes everything through to another backend, but for what is altered. Eager only, fp32 only,
-/// and only where the host can read device memory.
+/// Passes everything through to another backend, but for what is altered. Eager only, and only
+/// where the host can read device memory: the CPU and the emulated GPU.
 class AlteredBackend final : public Backend {
 public:
     explicit AlteredBackend(Backend& inner) : inner_(inner) {}
@@ -18,6 +20,8 @@ public:
     std::function<void(AttentionDesc&)> alter_attention;
     bool drop_last_key = false;
     bool drop_position = false;
+    /// Added to channel 1 of every token, where the residual stream begins; needs a pre-norm.
+    float outlier = 0;
 
     std::unique_ptr<Attention> attention(const AttentionDesc& desc) override {
         AttentionDesc altered = desc;
@@ -33,12 +37,20 @@ public:
         TokenEmbeddingWeights altered = w;
         if (drop_position)
             altered.position = View(zeros.data(), DType::f32, {desc.patches + 1, desc.dim});
+        std::vector<float> bias;
+        if (outlier != 0) {
+            bias = to_floats(w.norm_bias);
+            bias.at(1) += outlier;
+            altered.norm_bias = View(bias.data(), DType::f32, {desc.dim});
+        }
         return inner_.token_embedding(desc, altered);
     }
 
     Numerics numerics(std::string_view precision) const override {
         return inner_.numerics(precision);
     }
+    std::string tune_gemms(double seconds) override { return inner_.tune_gemms(seconds); }
+    std::unique_ptr<Resize> resize(const ResizeDesc& desc) override { return inner_.resize(desc); }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return inner_.patches(desc);
     }
@@ -92,11 +104,12 @@ private:
             device_.synchronize(stream);
             const size_t tokens = desc_.tokens, heads = desc_.heads, head_dim = desc_.head_dim;
             const size_t dim = heads * head_dim;
+            const std::vector<float> x = to_floats(qkv);
             for (size_t b = 0; b < static_cast<size_t>(qkv.shape[0]); ++b)
                 for (size_t h = 0; h < heads; ++h)
                     for (size_t i = 0; i < tokens; ++i) {
                         const auto part = [&](size_t token, size_t which) {
-                            return qkv.as<float>() + (b * tokens + token) * 3 * dim + which * dim +
+                            return x.data() + (b * tokens + token) * 3 * dim + which * dim +
                                    h * head_dim;
                         };
                         std::vector<double> p(tokens - 1), sum(head_dim);
@@ -110,9 +123,13 @@ private:
                         for (size_t j = 0; j + 1 < tokens; ++j)
                             for (size_t d = 0; d < head_dim; ++d)
                                 sum[d] += p[j] / total * part(j, 2)[d];
-                        float* row = y.as<float>() + (b * tokens + i) * dim + h * head_dim;
+                        const size_t row = (b * tokens + i) * dim + h * head_dim;
                         for (size_t d = 0; d < head_dim; ++d)
-                            row[d] = static_cast<float>(sum[d]);
+                            if (y.dtype == DType::f16)
+                                y.as<uint16_t>()[row + d] =
+                                    cuda::to_fp16(static_cast<float>(sum[d]));
+                            else
+                                y.as<float>()[row + d] = static_cast<float>(sum[d]);
                     }
         }
 

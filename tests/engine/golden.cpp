@@ -123,4 +123,27 @@ Tensors forward(const Golden& golden, Backend& backend, Numerics numerics) {
     return seen;
 }
 
+std::map<std::string, Distance> distances(const Tensors& seen, const Tensors& reference) {
+    std::map<std::string, Distance> result;
+    for (const auto& [name, tensor] : seen) {
+        const auto expected = reference.find(name);
+        if (expected == reference.end() || expected->second.values.size() != tensor.values.size())
+            continue;
+        result.emplace(name, distance_by_row(tensor.values, expected->second.values,
+                                             static_cast<size_t>(tensor.shape.back())));
+    }
+    return result;
+}
+
+double worst_relative_l2(const Tensor& tensor, const Tensor& reference, int photos) {
+    const size_t count = tensor.values.size() / photos;
+    double worst = 0;
+    for (int i = 0; i < photos; ++i) {
+        const Distance d = distance(std::span(tensor.values).subspan(i * count, count),
+                                    std::span(reference.values).subspan(i * count, count));
+        worst = std::max(worst, d.finite ? d.relative_l2 : INFINITY);
+    }
+    return worst;
+}
+
 } // namespace yeoul::test

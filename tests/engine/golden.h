@@ -41,6 +41,29 @@ struct Golden {
 /// What the forward pass of one batch of all photos computes, by name, as fp32.
 Tensors forward(const Golden& golden, Backend& backend, Numerics numerics);
 
+/// By block: the distance of every tensor that both sides have, with the least cosine of its rows.
+std::map<std::string, Distance> distances(const Tensors& seen, const Tensors& reference);
+
+/// Norm of the difference over norm, photo by photo over all of a photo's values; the worst one.
+double worst_relative_l2(const Tensor& tensor, const Tensor& reference, int photos);
+
+/// What a tensor must keep to.
+struct Gate {
+    double least_cosine, most_max_over_rms;
+    bool passes(const Distance& d) const {
+        return d.finite && d.cosine >= least_cosine && d.max_over_rms <= most_max_over_rms;
+    }
+};
+// fp32 on both sides. Sums of up to 3,072 products differ by their order: about
+// sqrt(3072) * 2^-24 = 3e-6 relative to the sum of magnitudes, per layer; an order of magnitude
+// above that still sees every real mistake (the least of the seven faults moves max/rms by 1e-2).
+constexpr Gate kFp32Gate = {0.999999, 1e-4};
+// fp16 storage: every stored value is off by up to 2^-11 of itself, some 7 times a block; the
+// errors add like independent ones. The largest of a tensor's thousands of values is about 4
+// deviations out: 4 * 2^-11 / sqrt(3) * sqrt(7 * 4 blocks) = 6e-3 of the rms, times what the layers
+// amplify.
+constexpr Gate kFp16Gate = {0.99999, 2e-2};
+
 /// fp32 values of a view, as the host reads it.
 std::vector<float> to_floats(const View& view);
 

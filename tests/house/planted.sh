@@ -40,7 +40,7 @@ caught() { # CHECK FILE LINE...: the check fails with this file in the tree and 
 }
 
 fresh
-for check in includes.sh text.sh format.sh; do
+for check in includes.sh text.sh format.sh kernel_tests.sh; do
     status=0
     "$house/$check" "$tree" >"$tree/output" 2>&1 || status=$?
     [[ $status -eq 0 || $status -eq 77 ]] || wrong "$check refused a tree without faults: $(cat "$tree/output")"
@@ -70,6 +70,8 @@ caught text.sh README.md "<<<<""<<< mine"
 caught text.sh engine/engine.cpp "kernel<<""<grid, block>>>(x);"
 mapfile -t long < <(seq -f '// %g' 501)
 caught text.sh engine/engine.cpp "${long[@]}"
+caught kernel_tests.sh kernels/cuda/new_op.cu '__global__ void kernel();'
+caught kernel_tests.sh kernels/cuda/deeper/linear.cu '__global__ void kernel();'
 caught format.sh engine/engine.cpp 'int  f( );'
 
 [[ $failures -eq 0 ]] && echo "every planted fault was found"

@@ -1,0 +1,51 @@
+// The door of libyeoul_cuda.so: see kernels/cuda_module.h.
+#include <cstdlib>
+
+#include <cublasLt.h>
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/backend.h"
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/cublaslt.h"
+#include "kernels/cuda_module.h"
+
+extern "C" {
+
+YEOUL_API const char* yeoul_cuda_interface() {
+    return YEOUL_INTERFACE;
+}
+
+YEOUL_API void yeoul_cuda_report(yeoul::CudaReport& report) {
+    YEOUL_CUDA(cudaRuntimeGetVersion(&report.runtime));
+    YEOUL_CUDA(cudaDriverGetVersion(&report.driver));
+    const size_t version = cublasLtGetVersion();
+    report.libraries = {"CUDA runtime " + std::to_string(report.runtime / 1000) + "." +
+                            std::to_string(report.runtime % 1000 / 10),
+                        "cuBLASLt " + std::to_string(version / 10000) + "." +
+                            std::to_string(version / 100 % 100) + "." +
+                            std::to_string(version % 100)};
+    report.targets = YEOUL_CUDA_TARGETS;
+    int count = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess) {
+        (void)cudaGetLastError(); // no device, or a driver too old: its version says which
+        return;
+    }
+    for (int i = 0; i < count; ++i) {
+        cudaDeviceProp device{};
+        YEOUL_CUDA(cudaGetDeviceProperties(&device, i));
+        report.devices.push_back(
+            {device.name, 10 * device.major + device.minor, device.totalGlobalMem});
+    }
+}
+
+YEOUL_API yeoul::Backend* yeoul_cuda_backend(const yeoul::CudaOptions& options) {
+    // Kernels that load at their first call would do so after READY, and may synchronize.
+    setenv("CUDA_MODULE_LOADING", "EAGER", 0);
+    yeoul::cuda::BackendParts parts;
+    parts.device = options.device;
+    parts.sm = options.sm;
+    parts.library = yeoul::cuda::make_cublaslt();
+    return yeoul::cuda::make_backend(std::move(parts)).release();
+}
+
+} // extern "C"

@@ -1,0 +1,93 @@
+// The programs and libyeoul_cuda.so: what is said when it, the driver or the GPU cannot serve, and
+// photos through an emulated GPU.
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+
+#include "tests/apps/program.h"
+#include "tests/apps/workplace.h"
+
+using namespace yeoul::test;
+using nlohmann::json;
+
+namespace {
+
+Outcome run_with(const std::string& library, const std::string& trouble,
+                 std::vector<std::string> arguments) {
+    Call call;
+    call.arguments = std::move(arguments);
+    call.environment = {"YEOUL_CUDA_LIBRARY=" + library, "YEOUL_TEST_CUDA=" + trouble};
+    return run_call(call);
+}
+
+std::vector<float> vector_of(const Outcome& outcome) {
+    REQUIRE(outcome.code == 0);
+    return json::parse(outcome.out)["embedding"].get<std::vector<float>>();
+}
+
+} // namespace
+
+TEST_CASE("cuda: what cannot serve is said with its fix; auto goes on with the CPU, cuda exits 4") {
+    const Workplace place;
+    const std::string photo = place.photo("a.ppm");
+    struct Case {
+        std::string library, trouble, what, fix;
+        bool warns;
+    };
+    for (const Case& c : std::vector<Case>{
+             {"none", "", "not installed", "none needed", false},
+             {"/nowhere/libyeoul_cuda.so", "", "/nowhere/libyeoul_cuda.so", "LD_LIBRARY_PATH",
+              true},
+             {YEOUL_EMULATED_CUDA, "other_build", "another build", "one version", true},
+             {YEOUL_EMULATED_CUDA, "no_driver", "no NVIDIA driver", "install a driver", false},
+             {YEOUL_EMULATED_CUDA, "old_driver", "CUDA 12.4, this build needs 13.0",
+              "cuda-compat-13-0", true},
+             {YEOUL_EMULATED_CUDA, "no_gpu", "no GPU", "CUDA_VISIBLE_DEVICES", true},
+             {YEOUL_EMULATED_CUDA, "old_gpu", "Tesla V100 is sm_70", "T4", true},
+         }) {
+        CAPTURE(c.library);
+        CAPTURE(c.trouble);
+        const Outcome asked = run_with(
+            c.library, c.trouble, {"embed", photo, "--model", place.model(), "--device", "cuda"});
+        CAPTURE(asked.err);
+        CHECK(asked.code == 4);
+        CHECK(asked.err.find(c.what) != std::string::npos);
+        CHECK(asked.err.find("take --device cpu") != std::string::npos);
+        const Outcome automatic =
+            run_with(c.library, c.trouble, {"embed", photo, "--model", place.model()});
+        CAPTURE(automatic.err);
+        CHECK(automatic.code == 0);
+        CHECK((automatic.err.find("going on with the CPU") != std::string::npos) == c.warns);
+        const Outcome doctor = run_with(c.library, c.trouble, {"doctor", "--model", place.model()});
+        CHECK(doctor.code == 0);
+        CHECK(doctor.out.find(c.what) != std::string::npos);
+        CHECK(doctor.out.find(c.fix) != std::string::npos);
+    }
+    const Outcome second = run_with(
+        YEOUL_EMULATED_CUDA, "", {"embed", photo, "--model", place.model(), "--device", "cuda:1"});
+    CHECK(second.code == 4);
+    CHECK(second.err.find("no CUDA device 1") != std::string::npos);
+}
+
+TEST_CASE("cuda: photos through an emulated GPU have the CPU's vectors within fp16") {
+    const Workplace place;
+    const std::string photo = place.photo("a.ppm");
+    const auto embed = [&](const std::string& device) {
+        return vector_of(run_with(YEOUL_EMULATED_CUDA, "",
+                                  {"embed", photo, "--model", place.model(), "--device", device,
+                                   "--batch-size", "2", "--format", "jsonl"}));
+    };
+    const std::vector<float> gpu = embed("cuda"), cpu = embed("cpu");
+    CHECK(embed("auto") == gpu);
+    REQUIRE(gpu.size() == cpu.size());
+    double dot = 0, gpu_squares = 0, cpu_squares = 0;
+    for (size_t i = 0; i < cpu.size(); ++i) {
+        dot += double{gpu[i]} * cpu[i];
+        gpu_squares += double{gpu[i]} * gpu[i];
+        cpu_squares += double{cpu[i]} * cpu[i];
+    }
+    CHECK(dot / std::sqrt(gpu_squares * cpu_squares) >= 0.99999);
+    CHECK(gpu != cpu); // it was another device
+    CHECK(run_with(YEOUL_EMULATED_CUDA, "", {"doctor", "--model", place.model()}).code == 0);
+}

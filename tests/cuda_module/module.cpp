@@ -1,0 +1,42 @@
+// The emulated GPU as libyeoul_cuda.so. YEOUL_TEST_CUDA names what is wrong with the machine:
+// other_build, no_driver, old_driver, no_gpu, old_gpu; unset or empty: nothing.
+#include <cstdlib>
+#include <string>
+
+#include "kernels/cuda/backend.h"
+#include "kernels/cuda_module.h"
+
+namespace {
+
+std::string trouble() {
+    const char* text = std::getenv("YEOUL_TEST_CUDA");
+    return text ? text : "";
+}
+
+} // namespace
+
+extern "C" {
+
+YEOUL_API const char* yeoul_cuda_interface() {
+    return trouble() == "other_build" ? "another word" : YEOUL_INTERFACE;
+}
+
+YEOUL_API void yeoul_cuda_report(yeoul::CudaReport& report) {
+    report.runtime = 13000;
+    report.driver = trouble() == "no_driver" ? 0 : trouble() == "old_driver" ? 12040 : 13000;
+    report.libraries = {"CUDA runtime of the emulator"};
+    report.targets = "emulated";
+    if (trouble() == "old_gpu")
+        report.devices = {{"Tesla V100", 70, size_t{16} << 30}};
+    else if (trouble().empty())
+        report.devices = {{"emulated T4", 75, size_t{15} << 30}};
+}
+
+YEOUL_API yeoul::Backend* yeoul_cuda_backend(const yeoul::CudaOptions& options) {
+    yeoul::cuda::BackendParts parts;
+    parts.device = options.device;
+    parts.sm = options.sm;
+    return yeoul::cuda::make_backend(std::move(parts)).release();
+}
+
+} // extern "C"
