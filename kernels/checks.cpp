@@ -60,19 +60,6 @@ void require_weight(const char* op, const char* what, const View& view, size_t e
                      << ", must be fp32, fp16 or bf16");
 }
 
-void require_aligned(const char* op, const char* what, const View& view, size_t bytes) {
-    YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(view.data) % bytes == 0,
-                  op << ": " << what << " is not " << bytes << "-byte aligned");
-}
-
-void require_apart(const char* op, const char* what_x, const View& x, const char* what_y,
-                   const View& y) {
-    const auto first_x = reinterpret_cast<uintptr_t>(x.data);
-    const auto first_y = reinterpret_cast<uintptr_t>(y.data);
-    YEOUL_REQUIRE(first_x + x.bytes() <= first_y || first_y + y.bytes() <= first_x,
-                  op << ": " << what_x << " and " << what_y << " overlap");
-}
-
 int total_rows(const char* op, int batch, int rows) {
     const int64_t total = int64_t{batch} * rows;
     YEOUL_REQUIRE(total <= INT_MAX, op << ": " << batch << " x " << rows

@@ -38,12 +38,6 @@ void require_apart(const char* op, const char* a_name, const View& a, const char
 /// Non-null and `elements` values of fp32, fp16 or bf16.
 void require_weight(const char* op, const char* what, const View& view, size_t elements);
 
-/// A multiple of `bytes`, a power of two.
-void require_aligned(const char* op, const char* what, const View& view, size_t bytes);
-/// No byte in common.
-void require_apart(const char* op, const char* what_x, const View& x, const char* what_y,
-                   const View& y);
-
 /// batch * rows. Throws `invalid_argument` where that does not fit an int.
 int total_rows(const char* op, int batch, int rows);
 void require_positive(const char* op, const char* what, int value);

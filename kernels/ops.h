@@ -256,11 +256,6 @@ public:
     virtual std::unique_ptr<Attention> attention(const AttentionDesc& desc) = 0;
     virtual std::unique_ptr<EmbeddingHead> embedding_head(const EmbeddingHeadDesc& desc,
                                                           const EmbeddingHeadWeights& w) = 0;
-
-    /// Times the kernels that may serve the matrix products of every linear op made so far, for
-    /// about `seconds`, and gives what it found as a table that a later start of this backend
-    /// reads. Empty where there is nothing to choose. Call it with nothing else on the device.
-    virtual std::string tune_gemms(double /*seconds*/) { return {}; }
 };
 
 /// The CPU backend: oneDNN, `threads` threads for math (0: the cores this process may use).

@@ -212,8 +212,6 @@ public:
                     "precision '" + std::string(precision) + "' is not known: take auto or fp16");
     }
 
-    std::string tune_gemms(double) override { return {}; }
-
     std::unique_ptr<Resize> resize(const ResizeDesc& desc) override {
         return make_resize(context(), desc);
     }

@@ -1,4 +1,5 @@
 // Hands a matrix product to the kernels of its tile.
+// Tests: tests/kernels/test_linear.cpp
 #include "kernels/cuda/gemm.cuh"
 
 #include <climits>
