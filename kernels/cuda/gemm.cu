@@ -36,12 +36,6 @@ void require_gemm_extents(const char* op, const GemmShape& shape) {
                      << ") is too large; take a smaller batch");
 }
 
-size_t gemm_scratch_bytes(const GemmShape& shape, OwnGemm how) {
-    if (how.splits == 1)
-        return 0;
-    return sizeof(float) * how.splits * shape.rows * padded(shape.columns, kGemmPadding);
-}
-
 void prepare_gemm(const GemmShape& shape, OwnGemm how) {
     kKernels[how.tile].prepare(shape.inner);
     if (how.splits > 1)
