@@ -256,6 +256,7 @@ public:
     virtual std::unique_ptr<Attention> attention(const AttentionDesc& desc) = 0;
     virtual std::unique_ptr<EmbeddingHead> embedding_head(const EmbeddingHeadDesc& desc,
                                                           const EmbeddingHeadWeights& w) = 0;
+
 };
 
 /// The CPU backend: oneDNN, `threads` threads for math (0: the cores this process may use).
