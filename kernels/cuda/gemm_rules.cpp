@@ -85,7 +85,9 @@ GemmChoice predict(const GemmMachine& machine, const GemmShape& shape) {
     // 4. The own product where the pass that the library would need costs more than its lead.
     const double own_us = predicted_us(machine, shape, own);
     const double pass = machine.library->fuses(shape.activation) ? 0 : pass_us(shape);
-    return {own_us > own_us * kOwnRate + pass, own};
+    if (own_us > own_us * kOwnRate + pass)
+        return {true, {}};
+    return {false, own};
 }
 
 GemmDecision decide(const GemmTable* table, const GemmMachine& machine, const GemmShape& shape) {

@@ -4,6 +4,7 @@
 #include "tests/kernels/backends.h"
 #include "tests/kernels/device_tensor.h"
 #include "tests/kernels/reference.h"
+#include "tests/simt/include/simt/config.h"
 #include "tests/support/random.h"
 
 using namespace yeoul;
@@ -186,6 +187,29 @@ TEST_CASE("linear: every tile of the own product gives it, whole and split") {
                     c.once = !(splits == 3 && extents.out == 97); // enough to see another order
                     check(*backend, backend->numerics("auto"), c, DType::f16);
                 }
+}
+
+TEST_CASE("linear: every tile reaches shared memory without bank conflicts") {
+#if defined(__SANITIZE_THREAD__)
+    MESSAGE("skipped: the emulator does not count under ThreadSanitizer");
+#else
+    simt::config().count_banks = true;
+    (void)simt::take_bank_stats();
+    for (int tile = 0; tile < static_cast<int>(cuda::kGemmTiles.size()); ++tile)
+        for (int in : {96, 92, 95}) {
+            const cuda::GemmChoice choice{false, {tile, 1}};
+            const cuda::GemmShape shape{130, 100, in, Activation::none, false};
+            const auto backend = with_table({{75, "none", shape, choice, {{choice, 1}}}});
+            Case c{1, 130, in, 100};
+            c.once = true;
+            check(*backend, backend->numerics("auto"), c, DType::f16);
+            const simt::BankStats stats = simt::take_bank_stats();
+            INFO(cuda::kGemmTiles[tile].name << ", in " << in);
+            CHECK(stats.accesses > 0);
+            CHECK(stats.extra_wavefronts == 0);
+        }
+    simt::config().count_banks = false;
+#endif
 }
 
 TEST_CASE("linear: applies each activation") {
