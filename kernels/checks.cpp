@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <cmath>
 #include <cstdint>
 
 namespace yeoul {
@@ -60,19 +61,6 @@ void require_weight(const char* op, const char* what, const View& view, size_t e
                      << ", must be fp32, fp16 or bf16");
 }
 
-void require_aligned(const char* op, const char* what, const View& view, size_t bytes) {
-    YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(view.data) % bytes == 0,
-                  op << ": " << what << " is not " << bytes << "-byte aligned");
-}
-
-void require_apart(const char* op, const char* what_x, const View& x, const char* what_y,
-                   const View& y) {
-    const auto first_x = reinterpret_cast<uintptr_t>(x.data);
-    const auto first_y = reinterpret_cast<uintptr_t>(y.data);
-    YEOUL_REQUIRE(first_x + x.bytes() <= first_y || first_y + y.bytes() <= first_x,
-                  op << ": " << what_x << " and " << what_y << " overlap");
-}
-
 int total_rows(const char* op, int batch, int rows) {
     const int64_t total = int64_t{batch} * rows;
     YEOUL_REQUIRE(total <= INT_MAX, op << ": " << batch << " x " << rows
@@ -97,6 +85,49 @@ void require_fp16(const char* op, const char* what, DType dtype) {
         throw Error(ErrorCode::device, std::string(op) + ": " + what + " is " +
                                            std::string(name(dtype)) +
                                            ", and the CUDA backend stores fp16");
+}
+
+void require_similarity(const SimilarityDesc& desc) {
+    require_positive("similarity", "labels", desc.labels);
+    require_positive("similarity", "dim", desc.dim);
+    YEOUL_REQUIRE(std::isfinite(desc.scale),
+                  "similarity: scale is " << desc.scale << ", must be finite");
+}
+
+void require_similarity(const SimilarityDesc& desc, int batch, const View& x, const View& norm,
+                        const View& w, const View& y) {
+    const int labels = leading(w);
+    YEOUL_REQUIRE(labels >= 1 && labels <= desc.labels,
+                  "similarity: w has " << labels << " labels, must have 1 to " << desc.labels);
+    require_activation("similarity", "x", x, DType::f32, batch, {desc.dim});
+    require_activation("similarity", "norm", norm, DType::f32, batch, {});
+    require_activation("similarity", "w", w, desc.w, labels, {desc.dim});
+    require_activation("similarity", "y", y, DType::f32, batch, {labels});
+    require_apart("similarity", "y", y, "x", x);
+    require_apart("similarity", "y", y, "norm", norm);
+    require_apart("similarity", "y", y, "w", w);
+}
+
+void require_top_k(const TopKDesc& desc) {
+    YEOUL_REQUIRE(desc.k >= 1 && desc.k <= TopKDesc::kMaxK,
+                  "top_k: k is " << desc.k << ", must be 1 to " << TopKDesc::kMaxK);
+    YEOUL_REQUIRE(desc.classes >= desc.k && desc.classes <= TopKDesc::kMaxClasses,
+                  "top_k: classes is " << desc.classes << ", must be " << desc.k << " to "
+                                       << TopKDesc::kMaxClasses);
+}
+
+void require_top_k(const TopKDesc& desc, int batch, const View& x, const View& values,
+                   const View& indices) {
+    const int classes = x.last();
+    YEOUL_REQUIRE(classes >= desc.k && classes <= desc.classes,
+                  "top_k: x has " << classes << " classes, must have " << desc.k << " to "
+                                  << desc.classes);
+    require_activation("top_k", "x", x, DType::f32, batch, {classes});
+    require_activation("top_k", "values", values, DType::f32, batch, {desc.k});
+    require_activation("top_k", "indices", indices, DType::i32, batch, {desc.k});
+    require_apart("top_k", "values", values, "x", x);
+    require_apart("top_k", "indices", indices, "x", x);
+    require_apart("top_k", "values", values, "indices", indices);
 }
 
 } // namespace yeoul

@@ -38,12 +38,6 @@ void require_apart(const char* op, const char* a_name, const View& a, const char
 /// Non-null and `elements` values of fp32, fp16 or bf16.
 void require_weight(const char* op, const char* what, const View& view, size_t elements);
 
-/// A multiple of `bytes`, a power of two.
-void require_aligned(const char* op, const char* what, const View& view, size_t bytes);
-/// No byte in common.
-void require_apart(const char* op, const char* what_x, const View& x, const char* what_y,
-                   const View& y);
-
 /// batch * rows. Throws `invalid_argument` where that does not fit an int.
 int total_rows(const char* op, int batch, int rows);
 void require_positive(const char* op, const char* what, int value);
@@ -52,6 +46,14 @@ void require_scratch(const char* op, Scratch scratch, size_t bytes);
 
 /// Throws `Error` with code `device` for what the CUDA backend does not store.
 void require_fp16(const char* op, const char* what, DType dtype);
+
+/// What every backend refuses of these two, at planning and at a call.
+void require_similarity(const SimilarityDesc& desc);
+void require_similarity(const SimilarityDesc& desc, int batch, const View& x, const View& norm,
+                        const View& w, const View& y);
+void require_top_k(const TopKDesc& desc);
+void require_top_k(const TopKDesc& desc, int batch, const View& x, const View& values,
+                   const View& indices);
 
 /// The leading extent of a view of any rank; 0 for rank 0.
 inline int leading(const View& view) {

@@ -215,7 +215,7 @@ public:
 // The end of an image tower: y[b] = layer_norm(x[b, 0]) w^T, and its length.
 //   x  (batch, tokens, dim) `x`    w  (out, dim)
 //   y  (batch, out) fp32     norm  (batch) fp32 = ||y[b]||_2
-// A row that holds NaN or infinity, or whose length fp32 cannot hold, has a norm that is not
+// A row that holds NaN or infinity, or that overflows fp32 on the way, has a norm that is not
 // finite: the one thing the host must check.   cost  2 * batch * dim * out FLOP
 struct EmbeddingHeadDesc {
     int tokens = 0, dim = 0, out = 0;
@@ -230,6 +230,45 @@ struct EmbeddingHeadWeights {
 class EmbeddingHead : public Op {
 public:
     virtual void operator()(const View& x, const View& y, const View& norm, Scratch scratch,
+                            StreamRef stream) = 0;
+};
+
+// ---------------------------------------------------------------------------------------------
+// y[b, l] = scale * <x[b], w[l]> / norm[b]: cosines of photos and labels, times `scale`
+//   x  (batch, dim) fp32 and norm (batch) fp32, as the embedding head gives them
+//   w  (labels, dim) `w`, rows of length 1, on the device     y  (batch, labels) fp32
+//   math   products and sums in fp32         cost  2 * batch * labels * dim FLOP
+// `w` is given at every call, so that a set of labels can be replaced while serving; it may have
+// any number of rows up to `labels`. A photo whose norm is zero or not finite gets a row of NaN.
+// The CUDA backend takes dims that are multiples of 8.
+struct SimilarityDesc {
+    int labels = 0, dim = 0; // the most labels
+    float scale = 1;         // exp(logit_scale) of the model, or 1 for cosines
+    DType w = DType::f32;
+    std::vector<int> batches;
+};
+class Similarity : public Op {
+public:
+    virtual void operator()(const View& x, const View& norm, const View& w, const View& y,
+                            Scratch scratch, StreamRef stream) = 0;
+};
+
+// ---------------------------------------------------------------------------------------------
+// The k likeliest classes: softmax over each row of x, then its k largest, largest first
+//   x  (batch, classes) fp32, k <= classes <= the planned ones
+//   values (batch, k) fp32 probabilities     indices (batch, k) i32
+//   math   fp32, less the row's maximum. Ordered by x, not by the rounded probability; of equal x
+//          the lower index comes first.
+// A row whose softmax is not a number (NaN or +infinity in it, or -infinity throughout) gets NaN
+// for all values and -1 for all indices. -infinity elsewhere is a probability of 0.
+struct TopKDesc {
+    static constexpr int kMaxK = 64, kMaxClasses = 65536;
+    int classes = 0, k = 0; // the most classes
+    std::vector<int> batches;
+};
+class TopK : public Op {
+public:
+    virtual void operator()(const View& x, const View& values, const View& indices, Scratch scratch,
                             StreamRef stream) = 0;
 };
 
@@ -256,11 +295,8 @@ public:
     virtual std::unique_ptr<Attention> attention(const AttentionDesc& desc) = 0;
     virtual std::unique_ptr<EmbeddingHead> embedding_head(const EmbeddingHeadDesc& desc,
                                                           const EmbeddingHeadWeights& w) = 0;
-
-    /// Times the kernels that may serve the matrix products of every linear op made so far, for
-    /// about `seconds`, and gives what it found as a table that a later start of this backend
-    /// reads. Empty where there is nothing to choose. Call it with nothing else on the device.
-    virtual std::string tune_gemms(double /*seconds*/) { return {}; }
+    virtual std::unique_ptr<Similarity> similarity(const SimilarityDesc& desc) = 0;
+    virtual std::unique_ptr<TopK> top_k(const TopKDesc& desc) = 0;
 };
 
 /// The CPU backend: oneDNN, `threads` threads for math (0: the cores this process may use).

@@ -121,6 +121,10 @@ public:
                                                   const EmbeddingHeadWeights& w) override {
         return make_embedding_head(onednn_, desc, w);
     }
+    std::unique_ptr<Similarity> similarity(const SimilarityDesc& desc) override {
+        return make_similarity(desc);
+    }
+    std::unique_ptr<TopK> top_k(const TopKDesc& desc) override { return make_top_k(desc); }
 
 private:
     Onednn onednn_;

@@ -212,8 +212,6 @@ public:
                     "precision '" + std::string(precision) + "' is not known: take auto or fp16");
     }
 
-    std::string tune_gemms(double) override { return {}; }
-
     std::unique_ptr<Resize> resize(const ResizeDesc& desc) override {
         return make_resize(context(), desc);
     }
@@ -247,6 +245,12 @@ public:
     std::unique_ptr<EmbeddingHead> embedding_head(const EmbeddingHeadDesc& desc,
                                                   const EmbeddingHeadWeights& w) override {
         return make_embedding_head(context(), desc, w);
+    }
+    std::unique_ptr<Similarity> similarity(const SimilarityDesc& desc) override {
+        return make_similarity(context(), desc);
+    }
+    std::unique_ptr<TopK> top_k(const TopKDesc& desc) override {
+        return make_top_k(context(), desc);
     }
 
 private:

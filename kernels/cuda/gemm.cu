@@ -1,4 +1,5 @@
 // Hands a matrix product to the kernels of its tile.
+// Tests: tests/kernels/test_linear.cpp
 #include "kernels/cuda/gemm.cuh"
 
 #include <climits>
@@ -33,12 +34,6 @@ void require_gemm_extents(const char* op, const GemmShape& shape) {
     YEOUL_REQUIRE(static_cast<double>(shape.rows) * shape.columns <= 0x1p38,
                   op << ": y of (" << shape.rows << ", " << shape.columns
                      << ") is too large; take a smaller batch");
-}
-
-size_t gemm_scratch_bytes(const GemmShape& shape, OwnGemm how) {
-    if (how.splits == 1)
-        return 0;
-    return sizeof(float) * how.splits * shape.rows * padded(shape.columns, kGemmPadding);
 }
 
 void prepare_gemm(const GemmShape& shape, OwnGemm how) {

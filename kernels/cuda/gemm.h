@@ -27,12 +27,13 @@ struct GemmTile {
     int resident;      // blocks that fit an SM of sm_75, by ptxas
     double efficiency; // of the tensor cores while the main loop runs, relative to the other tiles
 };
-// `resident` is what nvcc 13.0's registers and shared memory allow. `efficiency` is estimated from
-// the shared-memory bytes that a warp tile reads per product: 64x64 reads 1/32 of a value for each,
-// 32x48 5/96, 32x32 1/16. `tune` measures instead.
+// `resident` is what nvcc 13.0's registers and shared memory allow. `efficiency` is estimated: a
+// smaller warp tile reads more shared memory for each product (32x32 a value for 16, 32x48 for 19,
+// 64x64 for 32), and 128x128 leaves an SM 8 warps to hide latency with, where 128x96 has 16. `tune`
+// measures instead.
 inline constexpr std::array<GemmTile, 4> kGemmTiles{{
     {"128x96x32", 128, 96, 2, 0.92},
-    {"128x128x32", 128, 128, 2, 0.94},
+    {"128x128x32", 128, 128, 2, 0.90},
     {"64x96x32", 64, 96, 3, 0.88},
     {"64x64x32", 64, 64, 4, 0.80},
 }};
@@ -66,7 +67,12 @@ struct OwnGemm {
 /// The largest extents that 32-bit offsets within one tile and one grid serve. Throws
 /// `invalid_argument` naming the value.
 void require_gemm_extents(const char* op, const GemmShape& shape);
-size_t gemm_scratch_bytes(const GemmShape& shape, OwnGemm how);
+/// Of the partial sums, 0 where nothing is split.
+inline size_t gemm_scratch_bytes(const GemmShape& shape, OwnGemm how) {
+    return how.splits == 1
+               ? 0
+               : sizeof(float) * how.splits * shape.rows * padded(shape.columns, kGemmPadding);
+}
 /// Loads the kernels of a tile. For the making of an op.
 void prepare_gemm(const GemmShape& shape, OwnGemm how);
 void gemm(const GemmShape& shape, OwnGemm how, const GemmCall& call, StreamRef stream);

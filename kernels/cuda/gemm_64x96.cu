@@ -1,3 +1,4 @@
+// Tests: tests/kernels/test_linear.cpp
 #include "kernels/cuda/gemm.cuh"
 #include "kernels/cuda/gemm_tiles.h"
 

@@ -21,5 +21,7 @@ std::unique_ptr<Attention> make_attention(const Context& context, const Attentio
 std::unique_ptr<EmbeddingHead> make_embedding_head(const Context& context,
                                                    const EmbeddingHeadDesc& desc,
                                                    const EmbeddingHeadWeights& weights);
+std::unique_ptr<Similarity> make_similarity(const Context& context, const SimilarityDesc& desc);
+std::unique_ptr<TopK> make_top_k(const Context& context, const TopKDesc& desc);
 
 } // namespace yeoul::cuda

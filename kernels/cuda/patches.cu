@@ -49,7 +49,7 @@ __device__ __forceinline__ int beyond_boundary(const void* x) {
 }
 
 // rows x `bytes` bytes at x, rows `pitch` apart, into `staged`, rows `to_pitch` apart.
-__device__ __forceinline__ void stage(const uint8_t* x, size_t pitch, int rows, int bytes,
+__device__ __forceinline__ void stage(const uint8_t* x, int pitch, int rows, int bytes,
                                       uint8_t* staged, int to_pitch) {
     const int vectors = to_pitch / kVector;
     for (int i = threadIdx.x; i < rows * vectors; i += kThreads) {
@@ -113,9 +113,10 @@ __global__ void __launch_bounds__(kThreads) cut_patches(Args a) {
     const int slot = a.index[photo];
     const bool valid = slot >= 0 && slot < a.slot_count;
 
-    const size_t pitch = static_cast<size_t>(a.width) * 3;
-    const size_t photo_values = a.height * pitch; // and bytes of a slot
-    const uint8_t* x = a.slots + (valid ? slot : 0) * photo_values + top * pitch +
+    const int pitch = a.width * 3;
+    const size_t photo_values = static_cast<size_t>(a.height) * pitch; // and bytes of a slot
+    const uint8_t* x = a.slots + (valid ? slot : 0) * photo_values +
+                       static_cast<size_t>(top) * pitch +
                        static_cast<size_t>(first_patch) * side * 3;
     const int to_pitch = staged_pitch(a.group, side);
     if (valid) {
@@ -128,11 +129,13 @@ __global__ void __launch_bounds__(kThreads) cut_patches(Args a) {
 
     half* y = a.y + photo * photo_values +
               (static_cast<size_t>(top / side) * across + first_patch) * 3 * side * side;
-    const auto pixels = [&](const Cursor& at) {
-        const uint8_t* row = x + at.row * pitch;
+    const uint8_t* pixels = kStaged ? staged : x;
+    const int x_lead = beyond_boundary(x);
+    const auto offset = [&](const Cursor& at) {
+        const int column = (at.patch * side + at.column) * 3 + at.channel;
         if constexpr (kStaged)
-            row = staged + at.row * to_pitch + beyond_boundary(row);
-        return row + (at.patch * side + at.column) * 3 + at.channel;
+            return at.row * to_pitch + (x_lead + at.row * pitch) % kVector + column;
+        return at.row * pitch + column;
     };
     const int lead = beyond_boundary(y) / 2;
     for (int first = threadIdx.x * kValues - lead; first < count; first += kThreads * kValues) {
@@ -140,15 +143,15 @@ __global__ void __launch_bounds__(kThreads) cut_patches(Args a) {
         alignas(kVector) half values[kValues];
         if (valid) {
             Cursor at(begin, side);
-            const uint8_t* pixel = pixels(at);
+            int pixel = offset(at); // below 2^30: a patch row has no more bytes
 #pragma unroll
             for (int i = 0; i < kValues; ++i) {
                 if (first + i < begin || first + i >= end)
                     continue;
-                values[i] = table[at.channel * 256 + *pixel];
+                values[i] = table[at.channel * 256 + pixels[pixel]];
                 pixel += 3;
                 if (at.advance(side))
-                    pixel = pixels(at);
+                    pixel = offset(at);
             }
         } else {
 #pragma unroll

@@ -1,5 +1,6 @@
 // The second half of a matrix product whose inner extent was split over blocks: partial sums in
 // fp32 are added in the order of the splits, so the same call gives the same bits.
+// Tests: tests/kernels/test_linear.cpp
 #include "kernels/cuda/device/launch.cuh"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/gemm_end.cuh"

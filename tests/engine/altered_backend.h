@@ -65,6 +65,10 @@ public:
                                                   const EmbeddingHeadWeights& w) override {
         return inner_.embedding_head(desc, w);
     }
+    std::unique_ptr<Similarity> similarity(const SimilarityDesc& desc) override {
+        return inner_.similarity(desc);
+    }
+    std::unique_ptr<TopK> top_k(const TopKDesc& desc) override { return inner_.top_k(desc); }
 
     const DeviceProperties& properties() const override { return inner_.properties(); }
     void* allocate(size_t bytes) override { return inner_.allocate(bytes); }

@@ -55,6 +55,32 @@ std::vector<double> layer_norm(const std::vector<double>& x, const std::vector<f
     return y;
 }
 
+std::vector<double> layer_norm_tolerance(const std::vector<double>& x,
+                                         const std::vector<float>& weight,
+                                         const std::vector<float>& bias, double eps, DType y) {
+    const auto reference = layer_norm(x, weight, bias, eps);
+    const size_t dim = weight.size();
+    const double unit = 0x1p-24 * (8 + std::log2(dim));
+    std::vector<double> tolerance(x.size());
+    for (size_t row = 0; row < x.size(); row += dim) {
+        double mean = 0, magnitude = 0, variance = 0;
+        for (size_t i = 0; i < dim; ++i) {
+            mean += x[row + i] / static_cast<double>(dim);
+            magnitude += std::abs(x[row + i]) / static_cast<double>(dim);
+        }
+        for (size_t i = 0; i < dim; ++i)
+            variance += (x[row + i] - mean) * (x[row + i] - mean) / static_cast<double>(dim);
+        const double deviation = std::sqrt(variance + eps);
+        for (size_t i = 0; i < dim; ++i) {
+            const double gain = std::abs(weight[i]), distance = std::abs(x[row + i] - mean);
+            tolerance[row + i] = gain * unit * (magnitude + distance) / deviation +
+                                 0x1p-24 * (std::abs(reference[row + i]) + std::abs(bias[i])) +
+                                 (y == DType::f32 ? 0 : rounding(y, reference[row + i]));
+        }
+    }
+    return tolerance;
+}
+
 std::vector<double> attention(const std::vector<float>& qkv, int tokens, int heads, int head_dim,
                               double scale, bool causal, AttentionBounds* bounds) {
     const size_t dim = static_cast<size_t>(heads) * head_dim;

@@ -23,6 +23,12 @@ struct AttentionBounds {
     std::vector<double> magnitude; // sum of w_j |v_j|: relative errors of terms
     double largest_logit = 0;      // of all rows, |scale <q, k>|
 };
+/// How far `layer_norm` of rows that are exact in fp32 may be off when it is computed in fp32 and
+/// rounded once to `y`. With sums in lanes, a chain of additions is about 8 + log2(dim) long, so a
+/// mean is off by that many roundings of the mean magnitude, and a deviation relatively by as many.
+std::vector<double> layer_norm_tolerance(const std::vector<double>& x,
+                                         const std::vector<float>& weight,
+                                         const std::vector<float>& bias, double eps, DType y);
 
 /// qkv (batch, tokens, 3 * heads * head_dim); gives (batch, tokens, heads * head_dim).
 std::vector<double> attention(const std::vector<float>& qkv, int tokens, int heads, int head_dim,

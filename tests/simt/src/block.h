@@ -1,6 +1,7 @@
 // Runs the threads of one block after the other: who may run next, and how threads meet.
 #pragma once
 
+#include <cstdarg>
 #include <cstddef>
 #include <cstdint>
 #include <memory>

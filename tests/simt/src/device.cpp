@@ -155,6 +155,7 @@ void reset_device() {
     runtime.lost = cudaSuccess;
     runtime.failure.clear();
     runtime.allocations_to_failure = 0;
+    runtime.launches = 0; // so that random orders repeat
     t_last = cudaSuccess;
 }
 

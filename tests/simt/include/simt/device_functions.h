@@ -199,30 +199,6 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
 inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) {
     return static_cast<unsigned>((static_cast<uint64_t>(high) << 32 | low) >> (shift & 31));
 }
-/// c plus the dot product of four signed bytes.
-inline int __dp4a(int a, int b, int c) {
-    unsigned sum = static_cast<unsigned>(c); // wraps as the instruction does
-    for (int shift = 0; shift < 32; shift += 8)
-        sum += static_cast<unsigned>(static_cast<int8_t>(a >> shift) *
-                                     static_cast<int8_t>(b >> shift));
-    return static_cast<int>(sum);
-}
-/// Four bytes picked from (y, x) by the nibbles of `selector`; bit 3 of one repeats the sign.
-inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
-    const uint64_t both = uint64_t{y} << 32 | x;
-    unsigned result = 0;
-    for (int i = 0; i < 4; ++i) {
-        const unsigned nibble = selector >> (4 * i) & 15;
-        unsigned byte = static_cast<unsigned>(both >> (8 * (nibble & 7))) & 255;
-        if (nibble & 8)
-            byte = byte & 128 ? 255 : 0;
-        result |= byte << (8 * i);
-    }
-    return result;
-}
-inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) {
-    return static_cast<unsigned>((uint64_t{high} << 32 | low) >> (shift & 31));
-}
 inline int __popc(unsigned x) {
     return std::popcount(x);
 }
