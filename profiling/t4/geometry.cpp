@@ -129,6 +129,9 @@ public:
         return head;
     }
 
+    std::unique_ptr<Resize> resize(const ResizeDesc& d) override { return inner_.resize(d); }
+    std::string tune_gemms(double seconds) override { return inner_.tune_gemms(seconds); }
+
     Numerics numerics(std::string_view precision) const override {
         return inner_.numerics(precision);
     }
