@@ -1,5 +1,5 @@
 // The backends of this build. The conformance tests run every case on each of them, or on those
-// that YEOUL_TEST_BACKENDS names: cpu or simt.
+// that YEOUL_TEST_BACKENDS names: cpu, simt or cuda, a GPU of this machine.
 #pragma once
 
 #include <cstdlib>
@@ -13,6 +13,7 @@
 
 #include "kernels/cuda/backend.h"
 #include "kernels/ops.h"
+#include "tests/support/cuda_backend.h"
 
 namespace yeoul::test {
 
@@ -31,8 +32,12 @@ inline std::vector<BackendCase> backends() {
     }
     if (wanted.empty() || wanted == "simt")
         cases.push_back({"simt", [] { return cuda::make_backend({}); }});
+    if (wanted == "cuda")
+        cases.push_back({"cuda", [] { return make_gpu_backend(); }});
     if (cases.empty()) // a test of nothing must not pass
-        throw std::runtime_error("YEOUL_TEST_BACKENDS is '" + wanted + "', must be cpu or simt");
+        throw std::runtime_error("YEOUL_TEST_BACKENDS is '" + wanted +
+                                 "', must be cpu, simt or "
+                                 "cuda");
     return cases;
 }
 
