@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup tools build demo test install slim fuzz tidy format clean
+.PHONY: help setup tools build cuda demo test install slim fuzz tidy format clean
 MAKEFLAGS += --no-print-directory
 
 # $(call step,what it is,command,what to do when it fails)
@@ -28,6 +28,7 @@ help:
 	@echo 'make test      install what is missing, build, and run every test this machine can run'
 	@echo 'make setup     only install the missing packages (Debian 12, as root or by sudo)'
 	@echo 'make build     only build: build/cpu/bin/engine-run and engine-bench'
+	@echo 'make cuda      build with the CUDA backend (needs nvcc): build/cuda/bin and build/cuda/lib'
 	@echo 'make install   build what is shipped and install it to PREFIX (now $(PREFIX))'
 	@echo 'make slim      programs with the image libraries inside, in build/slim/bin'
 	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS (now $(FUZZ_SECONDS)); installs clang'
@@ -51,6 +52,14 @@ demo: setup
 	$(call step,the photos,build/cpu/bin/engine-run embed apps/demo/photos --model apps/demo/model,The message above says what to do)
 	@printf '\nThe bundled model has random weights: its vectors tell photos apart and mean nothing else.\nYour own: build/cpu/bin/engine-run embed PHOTOS --model DIR\n'
 
+# Where nvcc is: the CUDA backend for a T4 and an H100, warnings as errors. Elsewhere: a word.
+define compile_cuda
+	$(call step,build build/cuda: libyeoul_cuda.so,if command -v nvcc /usr/local/cuda/bin/nvcc >/dev/null; then cmake --preset cuda --log-level=NOTICE >/dev/null && cmake --build --preset cuda -j $(JOBS) --target yeoul_cuda; else echo 'skipped: there is no nvcc'; fi,The first error above names the file; to start afresh: make clean)
+endef
+
+cuda: setup
+	$(call build_preset,cuda)
+
 # The whole suite comes last, so that the output ends with its summary.
 test: setup
 	$(call build_preset,asan)
@@ -59,6 +68,7 @@ test: setup
 	$(call test_preset,tsan)
 	$(call build_preset,stb)
 	$(call test_preset,stb)
+	$(compile_cuda)
 	$(call build_preset,cpu)
 	$(call test_preset,cpu)
 

@@ -6,9 +6,16 @@
 #include <thread>
 
 #include "engine/cuda_module.h"
+#include "engine/gemm_tables.h"
 
 namespace yeoul {
 namespace {
+
+// Larger batches gain nothing on a CPU (profiling/results): oneDNN is at its rate from one photo
+// on.
+constexpr int kCpuBatchSize = 8;
+// 64 photos of ViT-B/32 are 3,200 rows: 25 row tiles of 128, whole waves on the 40 SMs of a T4.
+constexpr int kGpuBatchSize = 64;
 
 /// 0 of "cuda", N of "cuda:N", -1 of anything else.
 int cuda_index(const std::string& device) {
@@ -28,6 +35,10 @@ int asked_sm() {
     return text ? std::atoi(text) : 0;
 }
 
+std::string isa_of(const CudaDevice& device) {
+    return "sm_" + std::to_string(asked_sm() > 0 ? asked_sm() : device.sm);
+}
+
 struct Cuda {
     std::unique_ptr<Backend> backend; // or
     Problem problem;
@@ -36,9 +47,12 @@ Cuda open_cuda(int index) {
     const CudaModule module;
     if (module.problem())
         return {nullptr, module.problem()};
-    if (Problem problem = cuda_problem(module.report(), index))
+    const CudaReport report = module.report();
+    if (Problem problem = cuda_problem(report, index))
         return {nullptr, std::move(problem)};
-    return {module.make({.device = index, .sm = asked_sm(), .gemm_table = {}}), {}};
+    const std::string isa = isa_of(report.devices[index]);
+    return {module.make({.device = index, .sm = asked_sm(), .gemm_table = read_gemm_table(isa)}),
+            {}};
 }
 
 std::vector<std::string> precisions(const Backend& backend) {
@@ -112,6 +126,16 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
     if (cuda.problem.surprising && warn)
         warn(cuda.problem.what + "; going on with the CPU. To use the GPU: " + cuda.problem.fix);
     return make_cpu_backend(threads);
+}
+
+std::vector<int> planned_batches(const Backend& backend, int largest) {
+    if (largest == 0)
+        largest = backend.properties().kind == "cpu" ? kCpuBatchSize : kGpuBatchSize;
+    std::vector<int> batches;
+    for (int batch = 1; batch < largest; batch *= 2)
+        batches.push_back(batch);
+    batches.push_back(largest);
+    return batches;
 }
 
 int usable_cores() {

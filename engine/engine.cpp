@@ -14,9 +14,6 @@
 namespace yeoul {
 namespace {
 
-// Larger batches gain nothing on a CPU (profiling/results): oneDNN is at its rate from one photo
-// on.
-constexpr int kCpuBatchSize = 8;
 constexpr int kMaxBatchSize = 1024;
 constexpr int kMaxStreams = 4;
 
@@ -32,15 +29,6 @@ std::string_view precision_name(Precision precision) {
         return "fp16";
     }
     return "?";
-}
-
-/// 1, 2, 4, ... and the largest: every number of photos is a sum of few of them.
-std::vector<int> planned_batches(int largest) {
-    std::vector<int> batches;
-    for (int batch = 1; batch < largest; batch *= 2)
-        batches.push_back(batch);
-    batches.push_back(largest);
-    return batches;
 }
 
 } // namespace
@@ -61,14 +49,13 @@ public:
                       "max pixels is " << options.max_pixels << ", must be positive");
 
         const int threads = options.threads > 0 ? options.threads : usable_cores();
-        const int batch_size = options.batch_size > 0 ? options.batch_size : kCpuBatchSize;
-        const std::vector<int> batches = planned_batches(batch_size);
         // Streams compute at the same time: they share the threads.
         backend_ = make_backend(options.device, std::max(1, threads / options.streams),
                                 [&](const std::string& warning) {
                                     if (options.log)
                                         options.log(LogLevel::warning, warning);
                                 });
+        const std::vector<int> batches = planned_batches(*backend_, options.batch_size);
         const Numerics numerics = backend_->numerics(precision_name(options.precision));
         OpenedModel opened = open_model(options.model, *backend_, numerics, batches);
         model_ = std::move(opened.model);
@@ -86,7 +73,7 @@ public:
                    .dtype = numerics.compute,
                    .streams = options.streams,
                    .threads = threads,
-                   .batch_size = batch_size};
+                   .batch_size = batches.back()};
         dispatcher_ = std::make_unique<Dispatcher>(
             std::move(lanes), opened.preprocessor,
             loader::DecodeOptions{.max_pixels = options.max_pixels,

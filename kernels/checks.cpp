@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <cmath>
 #include <cstdint>
 
 namespace yeoul {
@@ -38,6 +39,19 @@ void require_activation(const char* op, const char* what, const View& view, DTyp
     YEOUL_REQUIRE(view.data != nullptr, op << ": " << what << " has no data");
 }
 
+void require_aligned(const char* op, const char* what, const View& view, size_t bytes) {
+    YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(view.data) % bytes == 0,
+                  op << ": " << what << " is not " << bytes << "-byte aligned");
+}
+
+void require_apart(const char* op, const char* a_name, const View& a, const char* b_name,
+                   const View& b) {
+    const auto a_start = reinterpret_cast<uintptr_t>(a.data);
+    const auto b_start = reinterpret_cast<uintptr_t>(b.data);
+    YEOUL_REQUIRE(a_start + a.bytes() <= b_start || b_start + b.bytes() <= a_start,
+                  op << ": " << a_name << " overlaps " << b_name);
+}
+
 void require_weight(const char* op, const char* what, const View& view, size_t elements) {
     YEOUL_REQUIRE(view.data != nullptr, op << ": " << what << " has no data");
     YEOUL_REQUIRE(view.elements() == elements, op << ": " << what << " is " << view.to_string()
@@ -64,6 +78,56 @@ void require_scratch(const char* op, Scratch scratch, size_t bytes) {
     YEOUL_REQUIRE(bytes == 0 || scratch.data != nullptr, op << ": scratch has no data");
     YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(scratch.data) % 64 == 0,
                   op << ": scratch is not 64-byte aligned");
+}
+
+void require_fp16(const char* op, const char* what, DType dtype) {
+    if (dtype != DType::f16)
+        throw Error(ErrorCode::device, std::string(op) + ": " + what + " is " +
+                                           std::string(name(dtype)) +
+                                           ", and the CUDA backend stores fp16");
+}
+
+void require_similarity(const SimilarityDesc& desc) {
+    require_positive("similarity", "labels", desc.labels);
+    require_positive("similarity", "dim", desc.dim);
+    YEOUL_REQUIRE(std::isfinite(desc.scale),
+                  "similarity: scale is " << desc.scale << ", must be finite");
+}
+
+void require_similarity(const SimilarityDesc& desc, int batch, const View& x, const View& norm,
+                        const View& w, const View& y) {
+    const int labels = leading(w);
+    YEOUL_REQUIRE(labels >= 1 && labels <= desc.labels,
+                  "similarity: w has " << labels << " labels, must have 1 to " << desc.labels);
+    require_activation("similarity", "x", x, DType::f32, batch, {desc.dim});
+    require_activation("similarity", "norm", norm, DType::f32, batch, {});
+    require_activation("similarity", "w", w, desc.w, labels, {desc.dim});
+    require_activation("similarity", "y", y, DType::f32, batch, {labels});
+    require_apart("similarity", "y", y, "x", x);
+    require_apart("similarity", "y", y, "norm", norm);
+    require_apart("similarity", "y", y, "w", w);
+}
+
+void require_top_k(const TopKDesc& desc) {
+    YEOUL_REQUIRE(desc.k >= 1 && desc.k <= TopKDesc::kMaxK,
+                  "top_k: k is " << desc.k << ", must be 1 to " << TopKDesc::kMaxK);
+    YEOUL_REQUIRE(desc.classes >= desc.k && desc.classes <= TopKDesc::kMaxClasses,
+                  "top_k: classes is " << desc.classes << ", must be " << desc.k << " to "
+                                       << TopKDesc::kMaxClasses);
+}
+
+void require_top_k(const TopKDesc& desc, int batch, const View& x, const View& values,
+                   const View& indices) {
+    const int classes = x.last();
+    YEOUL_REQUIRE(classes >= desc.k && classes <= desc.classes,
+                  "top_k: x has " << classes << " classes, must have " << desc.k << " to "
+                                  << desc.classes);
+    require_activation("top_k", "x", x, DType::f32, batch, {classes});
+    require_activation("top_k", "values", values, DType::f32, batch, {desc.k});
+    require_activation("top_k", "indices", indices, DType::i32, batch, {desc.k});
+    require_apart("top_k", "values", values, "x", x);
+    require_apart("top_k", "indices", indices, "x", x);
+    require_apart("top_k", "values", values, "indices", indices);
 }
 
 } // namespace yeoul

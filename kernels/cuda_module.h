@@ -32,7 +32,7 @@ struct CudaReport {
     int driver = 0;  // newest CUDA that the driver serves; 0: no driver
     std::vector<CudaDevice> devices;
     std::vector<std::string> libraries; // "cuBLASLt 13.1.0"
-    std::string targets;                // "75-real;90-real;75-virtual"
+    std::string targets;                // "75-real 90-real 75-virtual"
 };
 
 /// The functions of the shared object, by these names.

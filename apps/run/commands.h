@@ -8,6 +8,7 @@ namespace yeoul::run {
 cli::Command embed_command();
 cli::Command inspect_command();
 cli::Command synth_command();
+cli::Command tune_command();
 cli::Command doctor_command();
 
 } // namespace yeoul::run

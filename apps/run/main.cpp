@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
                              .summary = "Yeoul: photos in, vectors out.",
                              .version = cli::version_text("engine-run"),
                              .commands = {run::embed_command(), run::inspect_command(),
-                                          run::synth_command(), run::doctor_command()}},
+                                          run::synth_command(), run::tune_command(),
+                                          run::doctor_command()}},
                             argc, argv);
 }

@@ -95,6 +95,11 @@ public:
                                            "' is not known: take auto, fp32 or bf16");
     }
 
+    std::string tune_gemms(double) override { return {}; }
+
+    std::unique_ptr<Resize> resize(const ResizeDesc&) override {
+        return nullptr; // loader/resize.h does it before pixels come here
+    }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return make_patches(desc);
     }
@@ -116,6 +121,10 @@ public:
                                                   const EmbeddingHeadWeights& w) override {
         return make_embedding_head(onednn_, desc, w);
     }
+    std::unique_ptr<Similarity> similarity(const SimilarityDesc& desc) override {
+        return make_similarity(desc);
+    }
+    std::unique_ptr<TopK> top_k(const TopKDesc& desc) override { return make_top_k(desc); }
 
 private:
     Onednn onednn_;

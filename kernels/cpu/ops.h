@@ -19,5 +19,7 @@ std::unique_ptr<Attention> make_attention(const Onednn& onednn, const AttentionD
 std::unique_ptr<EmbeddingHead> make_embedding_head(const Onednn& onednn,
                                                    const EmbeddingHeadDesc& desc,
                                                    const EmbeddingHeadWeights& weights);
+std::unique_ptr<Similarity> make_similarity(const SimilarityDesc& desc);
+std::unique_ptr<TopK> make_top_k(const TopKDesc& desc);
 
 } // namespace yeoul::cpu

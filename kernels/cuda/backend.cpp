@@ -1,12 +1,15 @@
 #include "kernels/cuda/backend.h"
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <cuda_runtime.h>
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/gemm_tune.h"
 #include "kernels/cuda/ops.h"
 
 namespace yeoul::cuda {
@@ -145,7 +148,13 @@ public:
     }
     float elapsed_ms(EventRef start, EventRef stop) override {
         float ms = 0;
-        YEOUL_CUDA(cudaEventElapsedTime(&ms, native(start), native(stop)));
+        const cudaError_t error = cudaEventElapsedTime(&ms, native(start), native(stop));
+        if (error == cudaErrorInvalidResourceHandle || error == cudaErrorNotReady) {
+            (void)cudaGetLastError();
+            throw Error(ErrorCode::invalid_argument,
+                        "elapsed_ms: an event was never recorded or is not complete");
+        }
+        YEOUL_CUDA(error);
         return ms;
     }
 
@@ -203,11 +212,24 @@ public:
                     "precision '" + std::string(precision) + "' is not known: take auto or fp16");
     }
 
+    std::unique_ptr<Resize> resize(const ResizeDesc& desc) override {
+        return make_resize(context(), desc);
+    }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return make_patches(context(), desc);
     }
     std::unique_ptr<Linear> linear(const LinearDesc& desc, const LinearWeights& w) override {
-        return make_linear(context(), desc, w);
+        auto made = make_linear(context(), desc, w);
+        for (int batch : desc.batches) {
+            const GemmShape shape{batch * desc.rows, desc.out, desc.in, desc.activation,
+                                  desc.accumulate};
+            if (std::find(gemms_.begin(), gemms_.end(), shape) == gemms_.end())
+                gemms_.push_back(shape);
+        }
+        return made;
+    }
+    std::string tune_gemms(double seconds) override {
+        return GemmTable(tune(context(), gemms_, seconds)).text();
     }
     std::unique_ptr<TokenEmbedding> token_embedding(const TokenEmbeddingDesc& desc,
                                                     const TokenEmbeddingWeights& w) override {
@@ -223,6 +245,12 @@ public:
     std::unique_ptr<EmbeddingHead> embedding_head(const EmbeddingHeadDesc& desc,
                                                   const EmbeddingHeadWeights& w) override {
         return make_embedding_head(context(), desc, w);
+    }
+    std::unique_ptr<Similarity> similarity(const SimilarityDesc& desc) override {
+        return make_similarity(context(), desc);
+    }
+    std::unique_ptr<TopK> top_k(const TopKDesc& desc) override {
+        return make_top_k(context(), desc);
     }
 
 private:
@@ -267,6 +295,7 @@ private:
     cudaStream_t upload_stream_;
     int sm_ = 0;
     DeviceProperties properties_;
+    std::vector<GemmShape> gemms_; // of every linear op made
 };
 
 } // namespace

@@ -8,6 +8,7 @@
 
 namespace yeoul::cuda {
 
+std::unique_ptr<Resize> make_resize(const Context& context, const ResizeDesc& desc);
 std::unique_ptr<Patches> make_patches(const Context& context, const PatchesDesc& desc);
 std::unique_ptr<Linear> make_linear(const Context& context, const LinearDesc& desc,
                                     const LinearWeights& weights);
@@ -20,5 +21,7 @@ std::unique_ptr<Attention> make_attention(const Context& context, const Attentio
 std::unique_ptr<EmbeddingHead> make_embedding_head(const Context& context,
                                                    const EmbeddingHeadDesc& desc,
                                                    const EmbeddingHeadWeights& weights);
+std::unique_ptr<Similarity> make_similarity(const Context& context, const SimilarityDesc& desc);
+std::unique_ptr<TopK> make_top_k(const Context& context, const TopKDesc& desc);
 
 } // namespace yeoul::cuda

@@ -49,6 +49,8 @@ public:
     Numerics numerics(std::string_view precision) const override {
         return inner_.numerics(precision);
     }
+    std::string tune_gemms(double seconds) override { return inner_.tune_gemms(seconds); }
+    std::unique_ptr<Resize> resize(const ResizeDesc& desc) override { return inner_.resize(desc); }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
         return inner_.patches(desc);
     }
@@ -63,6 +65,10 @@ public:
                                                   const EmbeddingHeadWeights& w) override {
         return inner_.embedding_head(desc, w);
     }
+    std::unique_ptr<Similarity> similarity(const SimilarityDesc& desc) override {
+        return inner_.similarity(desc);
+    }
+    std::unique_ptr<TopK> top_k(const TopKDesc& desc) override { return inner_.top_k(desc); }
 
     const DeviceProperties& properties() const override { return inner_.properties(); }
     void* allocate(size_t bytes) override { return inner_.allocate(bytes); }

@@ -4,9 +4,9 @@
 
 #include <functional>
 
-#include "kernels/cuda/backend.h"
 #include "tests/engine/altered_backend.h"
 #include "tests/engine/golden.h"
+#include "tests/support/cuda_backend.h"
 
 using namespace yeoul;
 using namespace yeoul::test;
@@ -79,5 +79,5 @@ TEST_CASE("clip: the gate sees each of seven faults") {
 }
 
 TEST_CASE("simt: the gate sees each of seven faults in fp16") {
-    check_faults(*cuda::make_backend({}), kFp16Gate);
+    check_faults(*make_fp16_backend(), kFp16Gate);
 }

@@ -3,15 +3,15 @@
 
 #include <cmath>
 
-#include "kernels/cuda/backend.h"
 #include "tests/engine/altered_backend.h"
 #include "tests/engine/golden.h"
+#include "tests/support/cuda_backend.h"
 
 using namespace yeoul;
 using namespace yeoul::test;
 
 TEST_CASE("simt: every block of every golden model equals transformers within fp16") {
-    const std::unique_ptr<Backend> backend = cuda::make_backend({});
+    const std::unique_ptr<Backend> backend = make_fp16_backend();
     for (const std::filesystem::path& directory : golden_clip_models()) {
         CAPTURE(directory.filename().string());
         const Golden golden(directory);
@@ -34,7 +34,7 @@ TEST_CASE("simt: every block of every golden model equals transformers within fp
 }
 
 TEST_CASE("simt: outlier channels of 2e3 and 3e4 in the residual stream keep the gate") {
-    const std::unique_ptr<Backend> cpu = make_cpu_backend(2), gpu = cuda::make_backend({});
+    const std::unique_ptr<Backend> cpu = make_cpu_backend(2), gpu = make_fp16_backend();
     for (const std::filesystem::path& directory : golden_clip_models())
         for (float outlier : {2e3F, 3e4F}) {
             CAPTURE(directory.filename().string());

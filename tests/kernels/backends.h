@@ -1,8 +1,11 @@
-// The backends of this build. The conformance tests run every case on each of them.
+// The backends of this build. The conformance tests run every case on each of them, or on those
+// that YEOUL_TEST_BACKENDS names: cpu, simt or cuda, a GPU of this machine.
 #pragma once
 
+#include <cstdlib>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -10,6 +13,7 @@
 
 #include "kernels/cuda/backend.h"
 #include "kernels/ops.h"
+#include "tests/support/cuda_backend.h"
 
 namespace yeoul::test {
 
@@ -19,11 +23,22 @@ struct BackendCase {
 };
 
 inline std::vector<BackendCase> backends() {
-    return {
-        {"cpu, one thread", [] { return make_cpu_backend(1); }},
-        {"cpu, two threads", [] { return make_cpu_backend(2); }},
-        {"simt", [] { return cuda::make_backend({}); }},
-    };
+    const char* variable = std::getenv("YEOUL_TEST_BACKENDS");
+    const std::string wanted = variable != nullptr ? variable : "";
+    std::vector<BackendCase> cases;
+    if (wanted.empty() || wanted == "cpu") {
+        cases.push_back({"cpu, one thread", [] { return make_cpu_backend(1); }});
+        cases.push_back({"cpu, two threads", [] { return make_cpu_backend(2); }});
+    }
+    if (wanted.empty() || wanted == "simt")
+        cases.push_back({"simt", [] { return cuda::make_backend({}); }});
+    if (wanted == "cuda")
+        cases.push_back({"cuda", [] { return make_gpu_backend(); }});
+    if (cases.empty()) // a test of nothing must not pass
+        throw std::runtime_error("YEOUL_TEST_BACKENDS is '" + wanted +
+                                 "', must be cpu, simt or "
+                                 "cuda");
+    return cases;
 }
 
 /// Runs `test(Backend&)` on each backend.

@@ -37,7 +37,8 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t smem_bytes, Stre
     static_assert(sizeof...(P) == sizeof...(A), "wrong number of kernel arguments");
     std::tuple<P...> values(static_cast<P>(std::forward<A>(args))...);
 #if defined(YEOUL_SIMT)
-    simt::launch(kernel, grid, block, smem_bytes, cuda_stream(stream), std::move(values));
+    YEOUL_CUDA(
+        simt::launch(kernel, grid, block, smem_bytes, cuda_stream(stream), std::move(values)));
 #else
     std::apply(
         [&](P&... value) {

@@ -1,28 +1,50 @@
-// Tensor-core and matrix-load instructions, as collectives of a warp.
+// Tensor-core and matrix-load instructions; kernels/cuda/device/mma.cuh has their contracts.
 #pragma once
+
+#include "simt/execution.h"
+
 namespace simt {
+
 inline void mma_m16n8k8(float (&d)[4], const unsigned (&a)[2], unsigned b) {
-  detail::MmaRec r{{a[0], a[1], 0, 0}, {b, 0}, {d[0], d[1], d[2], d[3]}, {}};
-  detail::warp_collective(detail::Op::mma_k8, 0xffffffffu, &r);
-  for (int i = 0; i < 4; ++i) d[i] = r.d[i];
+    detail::MmaM16n8k8 record{{a[0], a[1]}, b, {d[0], d[1], d[2], d[3]}};
+    detail::collective(detail::Collective::mma_m16n8k8, 0xffffffffu, &record);
+    for (int i = 0; i < 4; ++i)
+        d[i] = record.d[i];
 }
+
 inline void mma_m8n8k16(int (&d)[2], unsigned a, unsigned b) {
-  detail::ImmaRec r{a, b, {d[0], d[1]}};
-  detail::warp_collective(detail::Op::imma, 0xffffffffu, &r);
-  d[0] = r.d[0]; d[1] = r.d[1];
+    detail::MmaM8n8k16 record{a, b, {d[0], d[1]}};
+    detail::collective(detail::Collective::mma_m8n8k16, 0xffffffffu, &record);
+    d[0] = record.d[0];
+    d[1] = record.d[1];
 }
+
 namespace detail {
-// Each lane reads the 16-byte row it addresses itself, so ASan/TSan/UBSan blame the right thread and line.
-template <int N, Op OP>
-inline void ldmatrix(unsigned (&out)[N], const void* row) {
-  LdmRec r{};
-  if ((cur->linear & 31) < 8u * N) r.row = *static_cast<const uint4*>(row);
-  warp_collective(OP, 0xffffffffu, &r);
-  for (int i = 0; i < N; ++i) out[i] = r.out[i];
+
+// Each lane reads the row that it names itself, so that a sanitizer blames the right thread.
+template <int matrices>
+void ldmatrix(Collective op, unsigned (&y)[matrices], const void* row) {
+    LoadMatrix record{row, {}, {}};
+    if (lane() < 8 * matrices) {
+        if (reinterpret_cast<uintptr_t>(row) % 16 != 0)
+            fail("a row of ldmatrix is not aligned to 16 bytes");
+        record.values = *static_cast<const uint4*>(row);
+    }
+    collective(op, 0xffffffffu, &record);
+    for (int i = 0; i < matrices; ++i)
+        y[i] = record.result[i];
 }
-}  // namespace detail
-inline void ldmatrix_x4(unsigned (&r)[4], const void* row) { detail::ldmatrix<4, detail::Op::ldm4>(r, row); }
-inline void ldmatrix_x4_trans(unsigned (&r)[4], const void* row) { detail::ldmatrix<4, detail::Op::ldm4t>(r, row); }
-inline void ldmatrix_x2(unsigned (&r)[2], const void* row) { detail::ldmatrix<2, detail::Op::ldm2>(r, row); }
-inline void count_shared_access(const void*, size_t) {}
-}  // namespace simt
+
+} // namespace detail
+
+inline void ldmatrix_x2(unsigned (&y)[2], const void* row) {
+    detail::ldmatrix(detail::Collective::ldmatrix_x2, y, row);
+}
+inline void ldmatrix_x4(unsigned (&y)[4], const void* row) {
+    detail::ldmatrix(detail::Collective::ldmatrix_x4, y, row);
+}
+inline void ldmatrix_x4_trans(unsigned (&y)[4], const void* row) {
+    detail::ldmatrix(detail::Collective::ldmatrix_x4_trans, y, row);
+}
+
+} // namespace simt

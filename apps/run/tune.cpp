@@ -1,0 +1,58 @@
+// engine-run tune: times the candidate GEMMs of a model on this device and keeps the table.
+#include <chrono>
+#include <iostream>
+#include <memory>
+
+#include "apps/cli/console.h"
+#include "apps/cli/engine_flags.h"
+#include "apps/cli/exit_code.h"
+#include "apps/cli/table.h"
+#include "apps/run/commands.h"
+#include "engine/backends.h"
+#include "engine/gemm_tables.h"
+#include "engine/models/model.h"
+
+namespace yeoul::run {
+namespace {
+
+constexpr double kSeconds = 8; // of timing; with loading, done in 10
+
+int tune(const cli::EngineFlags& flags) {
+    cli::Console console(flags.verbosity());
+    const EngineOptions options = flags.options(console);
+    const auto start = std::chrono::steady_clock::now();
+    const std::unique_ptr<Backend> backend =
+        make_backend(options.device, options.threads,
+                     [&](const std::string& warning) { console.warning(warning); });
+    const OpenedModel opened = open_model(options.model, *backend, backend->numerics("auto"),
+                                          planned_batches(*backend, options.batch_size));
+    const std::string table = backend->tune_gemms(kSeconds);
+    const DeviceProperties& device = backend->properties();
+    if (table.empty()) {
+        console.info("device " + device.kind + " (" + device.name + ") has nothing to tune");
+        return cli::kDone;
+    }
+    write_gemm_table(device.isa, table);
+    std::cout << table;
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    console.info("wrote " + gemm_table_path(device.isa).string() + " in " +
+                 cli::fixed(seconds.count(), 1) + " s; it is read at every start on " + device.isa);
+    return cli::kDone;
+}
+
+} // namespace
+
+cli::Command tune_command() {
+    auto flags = std::make_shared<cli::EngineFlags>();
+    cli::Command command("tune",
+                         "Times the candidate kernels of this model's matrix products on this "
+                         "device, and keeps the winners in a readable table.",
+                         "engine-run tune --model clip-vit-base-patch32 --device cuda");
+    flags->add_model(command);
+    flags->add_device(command);
+    flags->add_verbosity(command);
+    command.run([flags] { return tune(*flags); });
+    return command;
+}
+
+} // namespace yeoul::run

@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# `run PROGRAM...`: a program of the pack with the pack's libraries. Sourced by each command of a stage.
+
+pack_folder=${GPU_CHECK_PACK:?}
+
+# cuBLASLt is too large to carry (540 MB): a toolkit's, or the one that came with PyTorch.
+cublas_folder() {
+    local folder
+    for folder in "${GPU_CHECK_CUBLAS:-}" /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib; do
+        if compgen -G "$folder/libcublasLt.so.*" >/dev/null; then
+            echo "$folder"
+            return
+        fi
+    done
+    command -v python3 >/dev/null && python3 - <<'END'
+import importlib.util, pathlib
+spec = importlib.util.find_spec("nvidia")
+for place in (spec.submodule_search_locations if spec else []):
+    for file in sorted(pathlib.Path(place).glob("*/lib/libcublasLt.so.*")):
+        print(file.parent)
+        raise SystemExit
+END
+    return 0
+}
+
+# The carried C library is used only where this machine's is older: 0 when the first version is less.
+older() {
+    [[ $1 != "$2" && $(printf '%s\n%s\n' "$1" "$2" | sort -V | head -1) == "$1" ]]
+}
+
+run() {
+    local cublas libraries word here_glibc there_glibc loader=() words=()
+    cublas=$(cublas_folder)
+    libraries=$pack_folder/lib${cublas:+:$cublas}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    export YEOUL_CUDA_LIBRARY=${YEOUL_CUDA_LIBRARY:-$pack_folder/lib/libyeoul_cuda.so}
+    # Compiling PTX leaves a cache: of this pack, not of the user.
+    export CUDA_CACHE_PATH=$pack_folder/jit_cache
+    here_glibc=$(ldd --version 2>/dev/null | sed -n '1s/.* //p')
+    there_glibc=$(cat "$pack_folder/glibc" 2>/dev/null || echo 0)
+    if older "${here_glibc:-0}" "$there_glibc"; then
+        loader=("$pack_folder/lib/glibc/ld-linux-x86-64.so.2" --library-path "$pack_folder/lib/glibc:$libraries")
+        for word; do
+            if [[ $word == bin/* ]]; then words+=("${loader[@]}" "./$word"); else words+=("$word"); fi
+        done
+        "${words[@]}"
+        return
+    fi
+    LD_LIBRARY_PATH=$libraries "$@"
+}

@@ -1,0 +1,112 @@
+# shellcheck shell=bash
+# The stages: what each says and what it runs. Sourced by gpu_check.sh.
+#
+# `plan STAGE` prints one command a line, as "OUTPUT<tab>COMMAND": standard output goes to the file
+# OUTPUT of the stage ("-": only to its log). Commands run in the pack, by bash.
+
+stage_seconds=${GPU_CHECK_STAGE_SECONDS:-470} # under 8 minutes, so that a limit of 10 never cuts it
+
+arch_of() {
+    case $1 in
+    *b32*) echo clip-vit-base-patch32 ;;
+    *b16*) echo clip-vit-base-patch16 ;;
+    *l14*) echo clip-vit-large-patch14 ;;
+    esac
+}
+
+# Powers of two, and batches whose tiles fill whole waves: 12, 25, 51, 64 on 40 SMs of a T4 for
+# ViT-B/32, 16 and 68 for B/16, 12 for L/14; 28, 56, 84, 112 and 57, 100, 49, 82 on the 132 of an H100
+# or H200.
+batches_of() {
+    case $1 in
+    *b32*) echo 1,2,4,8,12,16,25,28,32,48,50,51,56,64,84,96,112,128 ;;
+    *b16*) echo 1,2,4,8,12,14,16,25,28,32,48,57,64,68,100,112,114,128 ;;
+    *l14*) echo 1,2,4,8,12,16,25,32,49,64,82,96,112,128 ;;
+    esac
+}
+
+stage_names() {
+    local model
+    echo environment
+    printf '%s\n' kernels kernels-75 engine engine-75 memcheck racecheck bench bench-75
+    for model in b32 b16 l14; do
+        printf '%s\n' "model-$model" "model-$model-75" "peers-$model"
+    done
+    printf '%s\n' autotune-b32 autotune-b16
+}
+
+is_stage() {
+    stage_names | grep -qxF -e "$1"
+}
+
+about() {
+    local path=''
+    [[ $1 == *-75 ]] && path=', on the path of a T4'
+    case $1 in
+    environment) echo 'GPU, driver, libraries, what engine-run doctor says' ;;
+    kernels*) echo "kernel tests against fp64 references$path" ;;
+    engine*) echo "the engine's tests against goldens of transformers$path" ;;
+    memcheck) echo 'kernel tests under compute-sanitizer memcheck' ;;
+    racecheck) echo 'kernel tests under compute-sanitizer racecheck' ;;
+    bench*) echo "every kernel against the roofs of the same run$path" ;;
+    model-*) echo "$(arch_of "$1"), forward from graphs, batch 1 to 128$path" ;;
+    peers-*) echo "$(arch_of "$1") beside PyTorch: eager, SDPA, compiled; in turns, in one run" ;;
+    autotune-*) echo "$(arch_of "$1") beside PyTorch max-autotune, batch 1 and the best one" ;;
+    esac
+}
+
+list_stages() {
+    local stage
+    while read -r stage; do
+        printf '%-16s %s\n' "$stage" "$(about "$stage")"
+    done < <(stage_names)
+}
+
+plan() {
+    local stage=$1 t4='' arch batches
+    [[ $stage == *-75 ]] && t4='CUDA_FORCE_PTX_JIT=1 YEOUL_CUDA_SM=75 '
+    arch=$(arch_of "$stage")
+    batches=$(batches_of "$stage")
+    local engine="bin/engine-bench model --arch $arch --device cuda --precisions fp16"
+    local peers="python3 source/profiling/peers/torch_gpu.py --arch $arch --bench ./run-engine-bench"
+    peers+=" --json \"\$GPU_CHECK_WORK/$stage.json\" --seconds $((stage_seconds - 40)) --batches"
+    case $stage in
+    environment)
+        printf '%s\t%s\n' environment.txt 'nvidia-smi'
+        printf '%s\t%s\n' - 'run bin/engine-run doctor'
+        ;;
+    kernels*) printf '%s\t%s\n' - "${t4}YEOUL_TEST_BACKENDS=cuda run bin/test_kernels" ;;
+    engine*) printf '%s\t%s\n' - "${t4}YEOUL_TEST_BACKENDS=cuda run bin/test_engine" ;;
+    memcheck | racecheck)
+        printf '%s\t%s\n' - "YEOUL_TEST_BACKENDS=cuda run compute-sanitizer --tool $stage --error-exitcode 9 bin/test_kernels"
+        ;;
+    bench*) printf '%s\t%s\n' "$stage.md" "${t4}run bin/bench_kernels --device cuda" ;;
+    model-*)
+        printf '%s\t%s\n' "$stage.json" "${t4}run $engine --batches $batches --repetitions 30 --format json"
+        ;;
+    peers-*)
+        printf '%s\t%s\n' "$stage.md" "$peers $batches --variants eager,sdpa,compile,compile-graphs --compile-batches 1,32"
+        ;;
+    autotune-*)
+        printf '%s\t%s\n' "$stage.md" "$peers 1,$([[ $stage == *b32 ]] && echo 64,112 || echo 32,64) --variants sdpa,max-autotune"
+        ;;
+    esac
+}
+
+# Prints why a stage cannot run here; nothing when it can.
+obstacle() {
+    case $1 in
+    memcheck | racecheck)
+        command -v compute-sanitizer >/dev/null || echo 'compute-sanitizer is not on this machine'
+        ;;
+    peers-* | autotune-*)
+        if ! command -v python3 >/dev/null; then
+            echo 'python3 is not on this machine'
+        elif ! python3 -c 'import torch' 2>/dev/null; then
+            echo 'PyTorch is not on this machine'
+        elif ! python3 -c 'import transformers' 2>/dev/null; then
+            echo 'transformers is not on this machine'
+        fi
+        ;;
+    esac
+}
