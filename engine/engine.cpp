@@ -9,6 +9,7 @@
 
 #include "engine/backends.h"
 #include "engine/batching/dispatcher.h"
+#include "engine/memory/allocated_device.h"
 #include "engine/models/model.h"
 
 namespace yeoul {
@@ -55,6 +56,8 @@ public:
                                     if (options.log)
                                         options.log(LogLevel::warning, warning);
                                 });
+        memory_ = std::make_unique<Memory>(*backend_);
+        backend_->place_weights(memory_->weights);
         const std::vector<int> batches = planned_batches(*backend_, options.batch_size);
         const Numerics numerics = backend_->numerics(precision_name(options.precision));
         OpenedModel opened = open_model(options.model, *backend_, numerics, batches);
@@ -63,10 +66,13 @@ public:
 
         std::vector<std::unique_ptr<Lane>> lanes;
         for (int i = 0; i < options.streams; ++i) {
-            lanes.push_back(std::make_unique<Lane>(*backend_, *model_, batches));
+            lanes.push_back(std::make_unique<Lane>(*backend_, memory_->lanes, *model_, batches));
             activation_bytes_ += lanes.back()->activation_bytes() + lanes.back()->slot_bytes();
             staging_bytes_ += lanes.back()->staging_bytes();
         }
+        // What loading needed and serving does not: staging of weights.
+        memory_->pinned.empty_cache();
+        memory_->device.empty_cache();
         const DeviceProperties& properties = backend_->properties();
         device_ = {.kind = properties.kind,
                    .name = properties.name,
@@ -100,7 +106,23 @@ public:
     }
 
 private:
+    /// The device's memory as the engine hands it out, by what it is for.
+    struct Memory {
+        explicit Memory(Backend& backend)
+            : upstream(backend), pinned_upstream(backend), home(backend), device(backend, upstream),
+              pinned(backend, pinned_upstream),
+              weights(backend, {device, MemoryTag::weights}, {pinned, MemoryTag::staging}, home),
+              lanes(backend, {device, MemoryTag::activations}, {pinned, MemoryTag::staging}, home) {
+        }
+        DeviceUpstream upstream;
+        PinnedUpstream pinned_upstream;
+        Stream home; // of everything that is there from start to end
+        CachingAllocator device, pinned;
+        AllocatedDevice weights, lanes;
+    };
+
     std::unique_ptr<Backend> backend_;
+    std::unique_ptr<Memory> memory_;
     std::unique_ptr<VisionModel> model_;
     ModelInfo info_;
     DeviceInfo device_;

@@ -4,19 +4,19 @@
 
 namespace yeoul {
 
-Lane::Lane(Backend& backend, VisionModel& model, const std::vector<int>& batches)
+Lane::Lane(Backend& backend, Device& memory, VisionModel& model, const std::vector<int>& batches)
     : backend_(backend), model_(model), batches_(batches),
       slot_bytes_(static_cast<size_t>(model.image_height()) * model.image_width() * 3),
       arena_bytes_(model.activation_bytes(batches.back())),
-      arena_(make_device_memory(backend, arena_bytes_)),
-      slots_(make_device_memory(backend, slot_bytes_ * batches.back())),
-      index_(make_device_memory(backend, sizeof(int32_t) * batches.back())),
-      embeds_(make_device_memory(backend, sizeof(float) * batches.back() * model.dim())),
-      norms_(make_device_memory(backend, sizeof(float) * batches.back())),
-      host_slots_(make_pinned_memory(backend, slot_bytes_ * batches.back())),
-      host_index_(make_pinned_memory(backend, sizeof(int32_t) * batches.back())),
-      host_embeds_(make_pinned_memory(backend, sizeof(float) * batches.back() * model.dim())),
-      host_norms_(make_pinned_memory(backend, sizeof(float) * batches.back())), stream_(backend) {
+      arena_(make_device_memory(memory, arena_bytes_)),
+      slots_(make_device_memory(memory, slot_bytes_ * batches.back())),
+      index_(make_device_memory(memory, sizeof(int32_t) * batches.back())),
+      embeds_(make_device_memory(memory, sizeof(float) * batches.back() * model.dim())),
+      norms_(make_device_memory(memory, sizeof(float) * batches.back())),
+      host_slots_(make_pinned_memory(memory, slot_bytes_ * batches.back())),
+      host_index_(make_pinned_memory(memory, sizeof(int32_t) * batches.back())),
+      host_embeds_(make_pinned_memory(memory, sizeof(float) * batches.back() * model.dim())),
+      host_norms_(make_pinned_memory(memory, sizeof(float) * batches.back())), stream_(memory) {
     staging_bytes_ =
         (slot_bytes_ + sizeof(int32_t) + sizeof(float) * (model.dim() + 1)) * capacity();
     rows_.reserve(capacity());

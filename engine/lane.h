@@ -12,8 +12,9 @@ namespace yeoul {
 /// Used by one thread at a time. Once made it allocates nothing.
 class Lane {
 public:
-    /// Captures a graph for each of `batches` (ascending, starting with 1).
-    Lane(Backend& backend, VisionModel& model, const std::vector<int>& batches);
+    /// Captures a graph for each of `batches` (ascending, starting with 1). Everything it holds
+    /// comes from `memory`, a view of the same device.
+    Lane(Backend& backend, Device& memory, VisionModel& model, const std::vector<int>& batches);
     ~Lane();
 
     int capacity() const { return batches_.back(); }

@@ -284,6 +284,10 @@ public:
     /// it. Empty where there is nothing to choose from.
     virtual std::string tune_gemms(double seconds) = 0;
 
+    /// Ops made from here on take the memory of their weights from `memory`, a view of this device
+    /// that outlives them. Before, and on a CPU always, it comes from the backend itself.
+    virtual void place_weights(Device& /*memory*/) {}
+
     /// nullptr where the device is the host, which resizes with loader/resize.h.
     virtual std::unique_ptr<Resize> resize(const ResizeDesc& desc) = 0;
     virtual std::unique_ptr<Patches> patches(const PatchesDesc& desc) = 0;

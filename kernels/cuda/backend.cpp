@@ -212,6 +212,8 @@ public:
                     "precision '" + std::string(precision) + "' is not known: take auto or fp16");
     }
 
+    void place_weights(Device& memory) override { weights_ = &memory; }
+
     std::unique_ptr<Resize> resize(const ResizeDesc& desc) override {
         return make_resize(context(), desc);
     }
@@ -266,7 +268,7 @@ private:
 
     Context context() {
         use();
-        return {.device = *this,
+        return {.device = *weights_,
                 .sm = sm_,
                 .sm_count = properties_.compute_units,
                 .shared_bytes = static_cast<size_t>(
@@ -292,6 +294,7 @@ private:
     }
 
     BackendParts parts_;
+    Device* weights_ = this; // what weights are allocated from
     cudaStream_t upload_stream_;
     int sm_ = 0;
     DeviceProperties properties_;

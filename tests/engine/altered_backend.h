@@ -49,6 +49,7 @@ public:
     Numerics numerics(std::string_view precision) const override {
         return inner_.numerics(precision);
     }
+    void place_weights(Device& memory) override { inner_.place_weights(memory); }
     std::string tune_gemms(double seconds) override { return inner_.tune_gemms(seconds); }
     std::unique_ptr<Resize> resize(const ResizeDesc& desc) override { return inner_.resize(desc); }
     std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
