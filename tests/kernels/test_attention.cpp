@@ -4,6 +4,7 @@
 #include "tests/kernels/backends.h"
 #include "tests/kernels/device_tensor.h"
 #include "tests/kernels/reference.h"
+#include "tests/simt/include/simt/config.h"
 #include "tests/support/random.h"
 
 using namespace yeoul;
@@ -128,6 +129,32 @@ TEST_CASE("attention: equals the reference at every head_dim") {
         for (int head_dim : {32, 64, 72, 80, 96, 128})
             check(backend, numerics.compute, {1, 70, 1, head_dim, head_dim == 80});
     });
+}
+
+TEST_CASE("attention: every head_dim reaches shared memory without bank conflicts") {
+#if defined(__SANITIZE_THREAD__)
+    MESSAGE("skipped: the emulator does not count under ThreadSanitizer");
+#else
+    const auto backend = cuda::make_backend({});
+    simt::config().count_banks = true;
+    for (int head_dim : {32, 64, 72, 80, 96, 128})
+        for (const Case& c : {Case{1, 70, 1, head_dim}, Case{1, 197, 12, head_dim}}) { // 4, 2 warps
+            const AttentionDesc desc = make_desc(DType::f16, c);
+            const auto op = backend->attention(desc);
+            const DeviceTensor x(*backend, DType::f16, {1, c.tokens, 3 * c.heads * head_dim},
+                                 make_qkv(c));
+            const DeviceTensor y(*backend, DType::f16, {1, c.tokens, c.heads * head_dim});
+            const Stream stream(*backend);
+            (void)simt::take_bank_stats();
+            (*op)(x.view(), y.view(), {}, stream);
+            backend->synchronize(stream);
+            const simt::BankStats stats = simt::take_bank_stats();
+            INFO(op->kernel(1) << ", head_dim " << head_dim << ", tokens " << c.tokens);
+            CHECK(stats.accesses > 0);
+            CHECK(stats.extra_wavefronts == 0);
+        }
+    simt::config().count_banks = false;
+#endif
 }
 
 TEST_CASE("attention: goes through a large batch in groups") {
