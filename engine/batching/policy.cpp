@@ -176,25 +176,26 @@ void Policy::rescale(double ratio) {
 Decision Policy::next(int64_t now) {
     Decision decision;
     expire(now);
-    if (ended_next_ < ended_.size()) {
-        const Ended& ended = ended_[ended_next_++];
-        decision.kind = Decision::answer;
-        decision.item = ended.item;
-        decision.code = ended.code;
-        release(static_cast<uint32_t>(ended.item.id));
-        if (ended_next_ == ended_.size()) {
-            ended_.clear();
-            ended_next_ = 0;
-        }
+    if (take_answer(decision) || launch_next(now, decision) || decode_next(now, decision))
         return decision;
-    }
-    if (launch_next(now, decision) || decode_next(now, decision))
-        return decision;
-    if (ended_next_ < ended_.size()) // decode_next() gave some up
-        return next(now);
     if (!expiry_.empty())
         decision.until_ns = expiry_.begin()->at + 1;
     return decision;
+}
+
+bool Policy::take_answer(Decision& decision) {
+    if (ended_.empty())
+        return false;
+    const Ended& ended = ended_[ended_next_++];
+    decision.kind = Decision::answer;
+    decision.item = ended.item;
+    decision.code = ended.code;
+    release(static_cast<uint32_t>(ended.item.id));
+    if (ended_next_ == ended_.size()) {
+        ended_.clear();
+        ended_next_ = 0;
+    }
+    return true;
 }
 
 void Policy::expire(int64_t now) {
@@ -254,32 +255,29 @@ Policy::Queue* Policy::next_to_decode(int64_t now) {
 }
 
 bool Policy::decode_next(int64_t now, Decision& decision) {
-    if (idle_workers_.empty())
+    Queue* queue = idle_workers_.empty() ? nullptr : next_to_decode(now);
+    if (!queue)
         return false;
-    const int64_t device_free = device_free_ns(now);
-    while (Queue* queue = next_to_decode(now)) {
-        const uint32_t slot = queue->begin()->slot;
-        Item& item = items_[slot];
-        const int64_t decoded = now + decode_estimate(item);
-        if (item.deadline < std::max(decoded, device_free) + table_.ns(0)) {
-            end(slot, ErrorCode::deadline_exceeded);
-            continue;
-        }
-        dequeue(slot);
-        ++backlog_[static_cast<int>(item.priority)].photos; // still to come for the device
-        item.state = State::decoding;
-        item.decode_start = now;
-        item.in_slot = true;
-        ++in_slots_;
-        item.worker = idle_workers_.back();
-        idle_workers_.pop_back();
-        decision.kind = Decision::start_decode;
-        decision.item = {id_of(slot), item.tag};
-        decision.worker = item.worker;
-        decision.until_ns = decoded;
-        return true;
+    const uint32_t slot = queue->begin()->slot;
+    Item& item = items_[slot];
+    const int64_t decoded = now + decode_estimate(item);
+    if (item.deadline < std::max(decoded, device_free_ns(now)) + table_.ns(0)) {
+        end(slot, ErrorCode::deadline_exceeded);
+        return take_answer(decision);
     }
-    return false;
+    dequeue(slot);
+    ++backlog_[static_cast<int>(item.priority)].photos; // still to come for the device
+    item.state = State::decoding;
+    item.decode_start = now;
+    item.in_slot = true;
+    ++in_slots_;
+    item.worker = idle_workers_.back();
+    idle_workers_.pop_back();
+    decision.kind = Decision::start_decode;
+    decision.item = {id_of(slot), item.tag};
+    decision.worker = item.worker;
+    decision.until_ns = decoded;
+    return true;
 }
 
 } // namespace yeoul::batching

@@ -180,6 +180,7 @@ private:
     void count_arrival(int64_t now);
     double arrivals_per_ns(int64_t now) const;
     void expire(int64_t now);
+    bool take_answer(Decision& decision);
     bool decode_next(int64_t now, Decision& decision);
     bool launch_next(int64_t now, Decision& decision);
     Queue* next_to_decode(int64_t now);
