@@ -7,5 +7,6 @@ namespace yeoul::bench {
 
 cli::Command model_command();
 cli::Command preprocess_command();
+cli::Command simulate_command();
 
 } // namespace yeoul::bench

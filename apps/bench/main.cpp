@@ -7,6 +7,7 @@ int main(int argc, char** argv) {
     return cli::run_program({.name = "engine-bench",
                              .summary = "Yeoul's benchmarks.",
                              .version = cli::version_text("engine-bench"),
-                             .commands = {bench::model_command(), bench::preprocess_command()}},
+                             .commands = {bench::model_command(), bench::preprocess_command(),
+                                          bench::simulate_command()}},
                             argc, argv);
 }
