@@ -229,6 +229,7 @@ bool Policy::launch_next(int64_t now, Decision& decision) {
             continue;
         const uint32_t slot = in_order_[i].slot;
         dequeue(slot);
+        learn_outcome(items_[slot], true);
         items_[slot].state = State::running;
         stream->slots.push_back(slot);
         batch_.push_back({id_of(slot), items_[slot].tag});
@@ -261,7 +262,8 @@ bool Policy::decode_next(int64_t now, Decision& decision) {
     const uint32_t slot = queue->begin()->slot;
     Item& item = items_[slot];
     const int64_t decoded = now + decode_estimate(item);
-    if (item.deadline < std::max(decoded, device_free_ns(now)) + table_.ns(0)) {
+    const int64_t soonest = std::max(decoded, device_free_ns(now)) + table_.ns(0);
+    if (item.deadline < soonest + static_cast<int64_t>(decode_margin_ns_)) {
         end(slot, ErrorCode::deadline_exceeded);
         return take_answer(decision);
     }

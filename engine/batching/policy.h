@@ -175,6 +175,7 @@ private:
     void enqueue(uint32_t slot, State state);
     void dequeue(uint32_t slot);
     void end(uint32_t slot, ErrorCode code);
+    void learn_outcome(const Item& item, bool launched);
     void learn_decode(int64_t now, const Item& item);
     void learn_batch(int64_t now, const Stream& stream);
     void count_arrival(int64_t now);
@@ -205,8 +206,9 @@ private:
     size_t bytes_ = 0;
     int unfinished_ = 0, in_slots_ = 0;
 
-    double decode_scale_ = 1; // measured / estimated
-    double device_scale_ = 1; // measured / table
+    double decode_margin_ns_ = 0; // time that a photo must have left to be worth decoding
+    double decode_scale_ = 1;     // measured / estimated
+    double device_scale_ = 1;     // measured / table
     int device_samples_ = 0;
     int64_t window_start_ = 0; // of the count of arrivals at the device
     int window_count_ = 0, window_before_ = 0;

@@ -7,6 +7,7 @@
 namespace yeoul::batching {
 namespace {
 
+constexpr double kMarginMemory = 256; // photos
 constexpr int kDecodeMemory = 32;     // photos, of the mean of measured / estimated
 constexpr int kBatchesToRescale = 64; // before the table is believed wrong
 constexpr double kClockDrift = 0.05;
@@ -53,6 +54,8 @@ void Policy::release(uint32_t slot) {
 // Finished by the policy itself: what it held is given back at once, its answer follows.
 void Policy::end(uint32_t slot, ErrorCode code) {
     Item& item = items_[slot];
+    if (item.state == State::ready && code == ErrorCode::deadline_exceeded)
+        learn_outcome(item, false);
     if (item.state == State::decoding)
         --backlog_[static_cast<int>(item.priority)].photos;
     else
@@ -114,6 +117,20 @@ int64_t Policy::device_free_ns(int64_t now) const {
     for (const Stream& stream : streams_)
         soonest = std::min(soonest, stream.slots.empty() ? now : std::max(now, stream.until));
     return soonest;
+}
+
+// Under overload, decoding by deadline alone spends itself on photos with just one batch's time
+// left: the device then runs batches of one and drops most of them. So each photo that was decoded
+// for nothing raises the time that the next ones must have left, and each that reached the device
+// lowers it: near no margin at 1 % of waste, several batches' time at 20 %.
+void Policy::learn_outcome(const Item& item, bool launched) {
+    if (item.decode_ns == 0)
+        return;
+    if (launched)
+        decode_margin_ns_ -= decode_margin_ns_ / kMarginMemory;
+    else
+        decode_margin_ns_ = std::min(static_cast<double>(config_.latency_target_ns) / 2,
+                                     decode_margin_ns_ + static_cast<double>(table_.ns(0)) / 8);
 }
 
 void Policy::learn_decode(int64_t now, const Item& item) {

@@ -237,6 +237,7 @@ private:
             result.padding = 1 - served / static_cast<double>(rows_);
         }
         result.device_busy = static_cast<double>(device_busy_ns_) / 1e9 / seconds;
+        result.device_need = result.served_per_second / setup_.table.best_per_second();
         if (setup_.cores > 0)
             result.decode_busy =
                 static_cast<double>(decode_busy_ns_) / 1e9 / seconds / setup_.cores;

@@ -54,13 +54,15 @@ struct Percentiles {
 struct SimulationResult {
     int64_t photos = 0, in_time = 0, dropped = 0, refused = 0, batches = 0;
     double offered_per_second = 0, served_per_second = 0;
-    Percentiles photo, album;           // of those that were answered with a vector
-    double mean_batch = 0, padding = 0; // padding: share of the rows computed
-    double decode_busy = 0, device_busy = 0;
+    Percentiles photo, album;                // of those that were answered with a vector
+    double mean_batch = 0, padding = 0;      // padding: share of the rows computed
+    double decode_busy = 0, device_busy = 0; // share of the time
+    double device_need = 0; // the same at the device's best batch: one that takes what comes in
+                            // small batches is always busy, and binds nothing
     double in_time_share() const {
         return static_cast<double>(in_time) / static_cast<double>(photos);
     }
-    const char* bound_by() const { return decode_busy > device_busy ? "decode" : "device"; }
+    const char* bound_by() const { return decode_busy > device_need ? "decode" : "device"; }
 };
 
 /// Plays `arrivals` to the end. Each photo is decoded, computed or dropped exactly once, and no
