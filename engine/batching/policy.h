@@ -14,6 +14,9 @@
 // photos, arrival + `bulk_wait_ns` for bulk ones, and never later than the photo's own deadline.
 // So nothing that arrives later than a photo's due time passes it: that is the bound on how long
 // bulk waits, and nothing starves.
+//
+// A photo with a deadline is given up when even the smallest batch, at once, would be too late;
+// before its decode also when lately photos with as little time left were decoded for nothing.
 #pragma once
 
 #include <cstddef>
