@@ -42,8 +42,8 @@ struct Choice {
 ///    those with one stay behind.
 /// `queue` is not empty and in order of service; each photo can finish in time in the smallest
 /// bucket, that is `steer_ns` and `deadline_ns` are at least `now_ns` + t(smallest).
-/// The constants: means over three seeds, three arrival processes and four curves; see
-/// profiling/results/simulated.
+/// The constants are the best of ten sets over three seeds, Poisson and bursty arrivals and four
+/// curves; between 1.05 and 1.25 the last moves goodput by a point at most.
 /// O(queue * log + buckets * largest bucket).
 Choice choose_batch(const CostTable& table, std::span<const Ready> queue, int64_t now_ns,
                     const Outlook& outlook);
