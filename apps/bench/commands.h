@@ -8,5 +8,6 @@ namespace yeoul::bench {
 cli::Command allocator_command();
 cli::Command model_command();
 cli::Command preprocess_command();
+cli::Command simulate_command();
 
 } // namespace yeoul::bench

@@ -94,3 +94,37 @@ TEST_CASE("bench: preprocess splits the stages of the photos given") {
     CHECK(folder.code == 2);
     CHECK(folder.err.find("is a folder") != std::string::npos);
 }
+
+TEST_CASE("bench: simulate compares policies, and the same seed gives the same table") {
+    const std::vector<std::string> flags = {"simulate",     "--photos",  "2000", "--arms",
+                                            "greedy,yeoul", "--targets", "8"};
+    const Outcome outcome = bench(flags);
+    REQUIRE(outcome.code == 0);
+    CHECK(outcome.out.find("yeoul / greedy") != std::string::npos);
+    CHECK(outcome.out.find("| t4-b32 |") != std::string::npos);
+    CHECK(bench(flags).out == outcome.out);
+
+    const Workplace place;
+    place.write("mine.txt", "# batch us\n1 3000\n8 9000\n");
+    place.write("trace.txt", "0 5\n0.2 20\n1 3\n");
+    const Outcome own =
+        bench({"simulate", "--cost-table", place / "mine.txt", "--trace", place / "trace.txt",
+               "--target-ms", "100", "--load", "50", "--arms", "yeoul", "--format", "json"});
+    REQUIRE(own.code == 0);
+    const json run = json::parse(own.out)["runs"][0];
+    CHECK(run["photos"] == 28);
+    CHECK(run["in_time"].get<int>() + run["dropped"].get<int>() == 28);
+    CHECK(run["bound_per_second"].get<double>() == doctest::Approx(754.7).epsilon(0.01));
+}
+
+TEST_CASE("bench: simulate names what it cannot read") {
+    const Workplace place;
+    place.write("bad.txt", "1 3000\nno\n");
+    const Outcome table = bench({"simulate", "--cost-table", place / "bad.txt"});
+    CHECK(table.code == 2);
+    CHECK(table.err.find("line 2") != std::string::npos);
+    CHECK(bench({"simulate", "--trace", place / "none.txt"}).code == 2);
+    CHECK(bench({"simulate", "--photo-ms", "fast"}).code == 2);
+    CHECK(bench({"simulate", "--arms", "best"}).code == 2);
+    CHECK(bench({"simulate", "--targets", "0"}).code == 2);
+}

@@ -1,0 +1,285 @@
+#include "engine/batching/policy.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace yeoul::batching {
+namespace {
+
+constexpr int64_t kFarthest = kNever / 64; // 4.5 years; sums of times beyond it would overflow
+constexpr int64_t kLongestDecode = 3'600'000'000'000;
+
+} // namespace
+
+Policy::Policy(const PolicyConfig& config, CostTable table)
+    : config_(config), table_(std::move(table)) {
+    YEOUL_REQUIRE(config_.decode_workers >= 1, config_.decode_workers << " decode workers");
+    YEOUL_REQUIRE(config_.streams >= 1, config_.streams << " streams");
+    YEOUL_REQUIRE(config_.latency_target_ns >= 0 && config_.bulk_wait_ns >= 0 &&
+                      config_.max_wait_ns >= 0,
+                  "a time of the policy is negative");
+    set_defaults();
+    for (int worker = config_.decode_workers; worker-- > 0;)
+        idle_workers_.push_back(worker);
+    streams_.resize(config_.streams);
+}
+
+void Policy::set_defaults() {
+    if (config_.latency_target_ns == 0)
+        config_.latency_target_ns = std::max<int64_t>(50'000'000, 4 * table_.ns(0));
+    config_.latency_target_ns = std::min(config_.latency_target_ns, kFarthest);
+    config_.bulk_wait_ns = std::min(config_.bulk_wait_ns, kFarthest);
+    if (config_.slots == 0)
+        config_.slots = 4 * table_.largest() + config_.decode_workers;
+    YEOUL_REQUIRE(config_.slots > config_.decode_workers,
+                  config_.slots << " slots for " << config_.decode_workers << " decode workers");
+}
+
+Admission Policy::admit(int64_t now, const AlbumRequest& album) {
+    size_t bytes = 0;
+    for (const ItemRequest& item : album.items)
+        bytes += item.bytes;
+    Admission admission;
+    if (closed_ || bytes > config_.queue_bytes) {
+        admission.retry_after_ns = kNever;
+        return admission;
+    }
+    const int64_t wait = estimated_wait_ns(now, album.priority);
+    if (bytes_ + bytes > config_.queue_bytes) {
+        const double excess =
+            static_cast<double>(bytes_ + bytes - config_.queue_bytes) / static_cast<double>(bytes_);
+        const int64_t drain = estimated_wait_ns(now, Priority::bulk);
+        admission.retry_after_ns =
+            std::max<int64_t>(1, std::llround(excess * static_cast<double>(drain)));
+        return admission;
+    }
+    if (wait > config_.max_wait_ns) {
+        admission.retry_after_ns = wait - config_.max_wait_ns;
+        return admission;
+    }
+
+    const bool bulk = album.priority == Priority::bulk;
+    const int64_t target = now + (bulk ? config_.bulk_wait_ns : config_.latency_target_ns);
+    int64_t deadline = std::max(album.deadline_ns, -kFarthest);
+    if (deadline > kFarthest)
+        deadline = kNever;
+    if (config_.drop_late && !bulk)
+        deadline = std::min(deadline, target);
+    admitted_.clear();
+    for (const ItemRequest& request : album.items) {
+        const uint32_t slot = new_slot();
+        Item& item = items_[slot];
+        item.deadline = deadline;
+        item.due = std::min(target, deadline);
+        item.decode_ns = std::clamp<int64_t>(request.decode_ns, 0, kLongestDecode);
+        item.tag = request.tag;
+        item.sequence = sequence_++;
+        item.bytes = request.bytes;
+        item.priority = album.priority;
+        bytes_ += item.bytes;
+        ++unfinished_;
+        admitted_.push_back(id_of(slot));
+        if (item.decode_ns == 0)
+            count_arrival(now);
+        enqueue(slot, item.decode_ns > 0 ? State::waiting : State::ready);
+    }
+    admission.accepted = true;
+    admission.ids = admitted_;
+    return admission;
+}
+
+int64_t Policy::estimated_wait_ns(int64_t now, Priority priority) const {
+    Backlog ahead = backlog_[0];
+    if (priority == Priority::bulk) {
+        ahead.decode_ns += backlog_[1].decode_ns;
+        ahead.photos += backlog_[1].photos;
+    }
+    const double decode =
+        static_cast<double>(ahead.decode_ns) * decode_scale_ / config_.decode_workers;
+    const double device =
+        static_cast<double>(ahead.photos) * 1e9 / table_.best_per_second() / config_.streams;
+    const int64_t busy = device_free_ns(now) - now;
+    return static_cast<int64_t>(std::max(decode, static_cast<double>(busy) + device));
+}
+
+bool Policy::decoded(int64_t now, ItemId id, bool ok) {
+    Item* item = find(id);
+    YEOUL_REQUIRE(item && item->state == State::decoding, "item " << id << " is not being decoded");
+    const auto slot = static_cast<uint32_t>(id);
+    idle_workers_.push_back(item->worker);
+    if (item->cancelled) {
+        end(slot, ErrorCode::cancelled);
+        return false;
+    }
+    if (!ok) {
+        --backlog_[static_cast<int>(item->priority)].photos;
+        release(slot);
+        return true;
+    }
+    learn_decode(now, *item);
+    count_arrival(now);
+    --backlog_[static_cast<int>(item->priority)].photos; // enqueue() counts it again
+    enqueue(slot, State::ready);
+    return true;
+}
+
+void Policy::batch_done(int64_t now, int index) {
+    YEOUL_REQUIRE(index >= 0 && index < config_.streams && !streams_[index].slots.empty(),
+                  "stream " << index << " runs no batch");
+    Stream& stream = streams_[index];
+    for (uint32_t slot : stream.slots)
+        release(slot);
+    stream.slots.clear();
+    learn_batch(now, stream);
+}
+
+Cancelled Policy::cancel(int64_t, ItemId id) {
+    Item* item = find(id);
+    if (!item)
+        return Cancelled::unknown;
+    switch (item->state) {
+    case State::waiting:
+    case State::ready:
+        end(static_cast<uint32_t>(id), ErrorCode::cancelled);
+        return Cancelled::answered;
+    case State::decoding:
+        item->cancelled = true;
+        return Cancelled::decoding;
+    case State::running:
+        return Cancelled::running;
+    default: // answered, but not fetched yet
+        return Cancelled::unknown;
+    }
+}
+
+void Policy::abort(int64_t) {
+    closed_ = true;
+    for (Queue* queue : {&waiting_[0], &waiting_[1], &ready_})
+        while (!queue->empty())
+            end(queue->begin()->slot, ErrorCode::cancelled);
+    for (Item& item : items_)
+        item.cancelled |= item.state == State::decoding;
+}
+
+void Policy::rescale(double ratio) {
+    table_.rescale(ratio);
+    std::vector<uint32_t> slots;
+    for (const Key& key : expiry_)
+        slots.push_back(key.slot);
+    expiry_.clear();
+    for (uint32_t slot : slots) {
+        items_[slot].expiry = kNever;
+        set_expiry(slot);
+    }
+}
+
+Decision Policy::next(int64_t now) {
+    Decision decision;
+    expire(now);
+    if (take_answer(decision) || launch_next(now, decision) || decode_next(now, decision))
+        return decision;
+    if (!expiry_.empty())
+        decision.until_ns = expiry_.begin()->at + 1;
+    return decision;
+}
+
+bool Policy::take_answer(Decision& decision) {
+    if (ended_.empty())
+        return false;
+    const Ended& ended = ended_[ended_next_++];
+    decision.kind = Decision::answer;
+    decision.item = ended.item;
+    decision.code = ended.code;
+    release(static_cast<uint32_t>(ended.item.id));
+    if (ended_next_ == ended_.size()) {
+        ended_.clear();
+        ended_next_ = 0;
+    }
+    return true;
+}
+
+void Policy::expire(int64_t now) {
+    while (!expiry_.empty() && expiry_.begin()->at < now)
+        end(expiry_.begin()->slot, ErrorCode::deadline_exceeded);
+}
+
+bool Policy::launch_next(int64_t now, Decision& decision) {
+    if (ready_.empty())
+        return false;
+    const auto stream = std::find_if(streams_.begin(), streams_.end(),
+                                     [](const Stream& other) { return other.slots.empty(); });
+    if (stream == streams_.end())
+        return false;
+    queue_.clear();
+    in_order_.clear();
+    const size_t window = 4 * static_cast<size_t>(table_.largest());
+    const int64_t soonest = now + table_.ns(0);
+    for (auto key = ready_.begin(); key != ready_.end() && queue_.size() < window; ++key) {
+        const Item& item = items_[key->slot];
+        queue_.push_back({item.due >= soonest ? item.due : item.deadline, item.deadline});
+        in_order_.push_back(*key);
+    }
+    const Outlook outlook{config_.latency_target_ns, arrivals_per_ns(now)};
+    const Choice choice = choose_batch(table_, queue_, now, outlook);
+
+    const int64_t finish = now + table_.ns(choice.bucket);
+    batch_.clear();
+    for (int i = 0; i < choice.scanned; ++i) {
+        if (queue_[i].deadline_ns < finish)
+            continue;
+        const uint32_t slot = in_order_[i].slot;
+        dequeue(slot);
+        learn_outcome(items_[slot], true);
+        items_[slot].state = State::running;
+        stream->slots.push_back(slot);
+        batch_.push_back({id_of(slot), items_[slot].tag});
+    }
+    stream->start = now;
+    stream->until = finish;
+    decision.kind = Decision::launch;
+    decision.stream = static_cast<int>(stream - streams_.begin());
+    decision.bucket = choice.bucket;
+    decision.batch = batch_;
+    decision.until_ns = finish;
+    return true;
+}
+
+Policy::Queue* Policy::next_to_decode(int64_t now) {
+    Queue &interactive = waiting_[0], &bulk = waiting_[1];
+    if (in_slots_ >= config_.slots)
+        return nullptr;
+    const bool may_bulk = !bulk.empty() && (bulk.begin()->at <= now ||
+                                            in_slots_ + config_.decode_workers < config_.slots);
+    if (interactive.empty())
+        return may_bulk ? &bulk : nullptr;
+    return may_bulk && *bulk.begin() < *interactive.begin() ? &bulk : &interactive;
+}
+
+bool Policy::decode_next(int64_t now, Decision& decision) {
+    Queue* queue = idle_workers_.empty() ? nullptr : next_to_decode(now);
+    if (!queue)
+        return false;
+    const uint32_t slot = queue->begin()->slot;
+    Item& item = items_[slot];
+    const int64_t decoded = now + decode_estimate(item);
+    const int64_t soonest = std::max(decoded, device_free_ns(now)) + table_.ns(0);
+    if (item.deadline < soonest + static_cast<int64_t>(decode_margin_ns_)) {
+        end(slot, ErrorCode::deadline_exceeded);
+        return take_answer(decision);
+    }
+    dequeue(slot);
+    ++backlog_[static_cast<int>(item.priority)].photos; // still to come for the device
+    item.state = State::decoding;
+    item.decode_start = now;
+    item.in_slot = true;
+    ++in_slots_;
+    item.worker = idle_workers_.back();
+    idle_workers_.pop_back();
+    decision.kind = Decision::start_decode;
+    decision.item = {id_of(slot), item.tag};
+    decision.worker = item.worker;
+    decision.until_ns = decoded;
+    return true;
+}
+
+} // namespace yeoul::batching

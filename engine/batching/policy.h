@@ -1,0 +1,225 @@
+// What to do next: which photo a decoding thread takes, which photos form the next batch, which
+// album is refused, which photo is given up. No clock, no threads, no input or output: time comes
+// in with each event, and decisions are fetched. The scheduler calls it under one mutex, the
+// simulator on a virtual clock.
+//
+//     policy.admit(now, album, items)      an album arrived
+//     policy.decoded(now, item, ok)        a decoding thread is done with it
+//     policy.batch_done(now, stream)       a device stream is done with its batch
+//     policy.cancel(now, item)             its caller gave up
+//     while ((d = policy.next(now)).kind != Decision::wait)
+//         carry out d;                     after each event, and at d.until_ns at the latest
+//
+// Order of service, at both stages: by due time, which is arrival + latency target for interactive
+// photos, arrival + `bulk_wait_ns` for bulk ones, and never later than the photo's own deadline.
+// So nothing that arrives later than a photo's due time passes it: that is the bound on how long
+// bulk waits, and nothing starves.
+//
+// A photo with a deadline is given up when even the smallest batch, at once, would be too late;
+// before its decode also when lately photos with as little time left were decoded for nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory_resource>
+#include <set>
+#include <span>
+#include <vector>
+
+#include <yeoul/error.h>
+
+#include "engine/batching/batch_choice.h"
+#include "engine/batching/cost_table.h"
+
+namespace yeoul::batching {
+
+enum class Priority : uint8_t { interactive, bulk };
+
+struct PolicyConfig {
+    int decode_workers = 1;
+    int streams = 1;
+    /// Steers the choice of batches; drops nothing. 0 takes the larger of 50 ms and 4 t(1).
+    int64_t latency_target_ns = 0;
+    /// Makes the latency target a deadline of every interactive photo that has no earlier one.
+    bool drop_late = false;
+    /// Bulk photos are due so long after they arrive.
+    int64_t bulk_wait_ns = 2'000'000'000;
+    size_t queue_bytes = size_t{512} << 20; // of albums admitted and not finished
+    int64_t max_wait_ns = 10'000'000'000;   // estimated, of an album that is admitted
+    /// Photos decoded or being decoded and not yet finished: the slots for their pixels. 0 takes
+    /// four of the largest batch and one per worker. Bulk leaves one per worker to the others.
+    int slots = 0;
+};
+
+/// Never reused while the policy lives.
+using ItemId = uint64_t;
+
+struct ItemRequest {
+    uint64_t tag = 0; // the caller's, handed back in decisions
+    size_t bytes = 0;
+    int64_t decode_ns = 0; // estimate, before the policy's own correction; 0: needs no decoding
+};
+
+struct AlbumRequest {
+    Priority priority = Priority::interactive;
+    int64_t deadline_ns = kNever; // of every photo; may be past or absurd
+    std::span<const ItemRequest> items;
+};
+
+struct Admission {
+    bool accepted = false;       // else `queue_full`: nothing of it is kept
+    int64_t retry_after_ns = 0;  // of a refused one: when there may be room; kNever: at no time
+    std::span<const ItemId> ids; // of an accepted one, in order; valid until the next call
+};
+
+struct Decision {
+    enum Kind {
+        wait,         // nothing to do before `until_ns` or the next event
+        start_decode, // `item` on `worker`; answer with decoded()
+        launch,       // `batch` in `bucket` on `stream`; answer with batch_done()
+        answer,       // `item` with `code`: it is finished and forgotten
+    };
+    struct Item {
+        ItemId id = 0;
+        uint64_t tag = 0;
+    };
+    Kind kind = wait;
+    int64_t until_ns = kNever;
+    Item item;
+    ErrorCode code = ErrorCode::cancelled;
+    int worker = 0, stream = 0;
+    int bucket = 0;              // index into the cost table
+    std::span<const Item> batch; // valid until the next call
+};
+
+enum class Cancelled {
+    answered, // next() will answer it; it costs nothing more
+    decoding, // the caller may stop decoding it; after decoded() next() will answer it
+    running,  // on the device: it finishes with its batch
+    unknown,  // finished before, or never there
+};
+
+class Policy {
+public:
+    Policy(const PolicyConfig& config, CostTable table);
+
+    /// All of the album or nothing. A photo that cannot meet its deadline any more is admitted and
+    /// answered with `deadline_exceeded` by next().
+    Admission admit(int64_t now_ns, const AlbumRequest& album);
+    /// Decoding ended. Without `ok` the photo is finished: the caller, who knows why, answers it.
+    /// Returns whether the photo is still wanted: if not, next() answers it with `cancelled`.
+    bool decoded(int64_t now_ns, ItemId id, bool ok);
+    /// The batch ended, well or not: the caller answers its photos, which are forgotten here.
+    void batch_done(int64_t now_ns, int stream);
+    Cancelled cancel(int64_t now_ns, ItemId id);
+    /// Refuse albums from here on (retry: never); what was admitted is served.
+    void close() { closed_ = true; }
+    /// close(), and `cancelled` for all that is neither being decoded nor on the device; what is
+    /// being decoded is `cancelled` when that ends.
+    void abort(int64_t now_ns);
+    /// The device's clocks changed: batches take `ratio` times as long as the table says. Also
+    /// found by batch_done() itself, when the mean of many batches is off by more than 5 %.
+    void rescale(double ratio);
+
+    Decision next(int64_t now_ns);
+
+    const CostTable& table() const { return table_; }
+    const PolicyConfig& config() const { return config_; } // with the defaults filled in
+    int waiting() const { return static_cast<int>(waiting_[0].size() + waiting_[1].size()); }
+    int ready() const { return static_cast<int>(ready_.size()); }
+    int unfinished() const { return unfinished_; }
+    size_t queued_bytes() const { return bytes_; }
+    /// Until an album of this priority that arrives now is finished with waiting.
+    int64_t estimated_wait_ns(int64_t now_ns, Priority priority) const;
+
+private:
+    enum class State : uint8_t { free, waiting, decoding, ready, running, ended };
+    struct Item {
+        int64_t due, deadline; // deadline: kNever without one
+        int64_t decode_ns, decode_start = 0, expiry = kNever;
+        uint64_t tag, sequence;
+        size_t bytes;
+        uint32_t generation = 0;
+        int worker = -1;
+        Priority priority;
+        State state = State::free;
+        bool cancelled = false; // while it is decoded
+        bool in_slot = false;
+    };
+    struct Key {
+        int64_t at;
+        uint64_t sequence;
+        uint32_t slot;
+        friend bool operator<(const Key& a, const Key& b) {
+            return a.at != b.at ? a.at < b.at : a.sequence < b.sequence;
+        }
+    };
+    using Queue = std::pmr::set<Key>;
+    struct Ended {
+        Decision::Item item;
+        ErrorCode code;
+    };
+    struct Stream {
+        std::vector<uint32_t> slots;  // on the device; empty when free
+        int64_t start = 0, until = 0; // until: expected
+    };
+    /// Photos not yet on the device, of one priority.
+    struct Backlog {
+        int64_t decode_ns = 0, photos = 0;
+    };
+
+    Item* find(ItemId id);
+    ItemId id_of(uint32_t slot) const;
+    uint32_t new_slot();
+    void release(uint32_t slot);
+    void set_expiry(uint32_t slot);
+    int64_t decode_estimate(const Item& item) const;
+    int64_t device_free_ns(int64_t now) const;
+    void enqueue(uint32_t slot, State state);
+    void dequeue(uint32_t slot);
+    void end(uint32_t slot, ErrorCode code);
+    void learn_outcome(const Item& item, bool launched);
+    void learn_decode(int64_t now, const Item& item);
+    void learn_batch(int64_t now, const Stream& stream);
+    void count_arrival(int64_t now);
+    double arrivals_per_ns(int64_t now) const;
+    void expire(int64_t now);
+    bool take_answer(Decision& decision);
+    bool decode_next(int64_t now, Decision& decision);
+    bool launch_next(int64_t now, Decision& decision);
+    Queue* next_to_decode(int64_t now);
+    void set_defaults();
+
+    PolicyConfig config_;
+    CostTable table_;
+    bool closed_ = false;
+
+    std::pmr::unsynchronized_pool_resource nodes_;
+    Queue waiting_[2] = {Queue(&nodes_), Queue(&nodes_)}; // by priority
+    Queue ready_{&nodes_};
+    Queue expiry_{&nodes_}; // of waiting and ready photos with a deadline: when it is out of reach
+    std::vector<Item> items_;
+    std::vector<uint32_t> free_slots_;
+    std::vector<Ended> ended_; // to be answered, from ended_next_ on
+    size_t ended_next_ = 0;
+    std::vector<int> idle_workers_;
+    std::vector<Stream> streams_;
+    Backlog backlog_[2];
+    uint64_t sequence_ = 0;
+    size_t bytes_ = 0;
+    int unfinished_ = 0, in_slots_ = 0;
+
+    double decode_margin_ns_ = 0; // time that a photo must have left to be worth decoding
+    double decode_scale_ = 1;     // measured / estimated
+    double device_scale_ = 1;     // measured / table
+    int device_samples_ = 0;
+    int64_t window_start_ = 0; // of the count of arrivals at the device
+    int window_count_ = 0, window_before_ = 0;
+
+    std::vector<ItemId> admitted_;
+    std::vector<Ready> queue_;  // for choose_batch
+    std::vector<Key> in_order_; // the same photos
+    std::vector<Decision::Item> batch_;
+};
+
+} // namespace yeoul::batching
