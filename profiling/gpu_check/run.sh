@@ -33,6 +33,7 @@ run() {
     cublas=$(cublas_folder)
     libraries=$pack_folder/lib${cublas:+:$cublas}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
     export YEOUL_CUDA_LIBRARY=${YEOUL_CUDA_LIBRARY:-$pack_folder/lib/libyeoul_cuda.so}
+    export YEOUL_MODEL=$pack_folder/source/apps/demo/model
     # Compiling PTX leaves a cache: of this pack, not of the user.
     export CUDA_CACHE_PATH=$pack_folder/jit_cache
     # So do the tables of `tune`.
