@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup tools build cuda demo test install slim fuzz tidy format clean
+.PHONY: help setup tools build cuda demo test install slim fuzz tidy format t4-report clean
 MAKEFLAGS += --no-print-directory
 
 # $(call step,what it is,command,what to do when it fails)
@@ -34,6 +34,7 @@ help:
 	@echo 'make fuzz      each fuzz target for FUZZ_SECONDS (now $(FUZZ_SECONDS)); installs clang'
 	@echo 'make tidy      clang-tidy over the sources; installs clang'
 	@echo 'make format    clang-format over the sources'
+	@echo 'make t4-report what the kernels should do on a T4: resources, waves, predicted times'
 	@echo 'make clean     remove build/'
 	@echo 'JOBS is how many things are built and tested at once (now $(JOBS)).'
 
@@ -89,6 +90,10 @@ tidy: tools
 
 format: setup
 	@tests/house/format.sh . --fix
+
+t4-report: setup
+	$(call build_preset,cpu,--target t4_geometry)
+	$(call step,the T4 report,python3 profiling/t4/report.py --geometry build/cpu/bin/t4_geometry,The message above says what is missing; profiling/README.md explains the parts)
 
 clean:
 	rm -rf build

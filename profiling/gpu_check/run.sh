@@ -33,8 +33,12 @@ run() {
     cublas=$(cublas_folder)
     libraries=$pack_folder/lib${cublas:+:$cublas}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
     export YEOUL_CUDA_LIBRARY=${YEOUL_CUDA_LIBRARY:-$pack_folder/lib/libyeoul_cuda.so}
+    export YEOUL_MODEL=$pack_folder/source/apps/demo/model
     # Compiling PTX leaves a cache: of this pack, not of the user.
     export CUDA_CACHE_PATH=$pack_folder/jit_cache
+    # So do the tables of `tune`.
+    export YEOUL_CACHE_DIR=$pack_folder/tables
+    mkdir -p "$pack_folder/models"
     here_glibc=$(ldd --version 2>/dev/null | sed -n '1s/.* //p')
     there_glibc=$(cat "$pack_folder/glibc" 2>/dev/null || echo 0)
     if older "${here_glibc:-0}" "$there_glibc"; then

@@ -28,7 +28,7 @@ batches_of() {
 stage_names() {
     local model
     echo environment
-    printf '%s\n' kernels kernels-75 engine engine-75 memcheck racecheck bench bench-75
+    printf '%s\n' kernels kernels-75 engine engine-75 memcheck racecheck tune tune-75 bench bench-75
     for model in b32 b16 l14; do
         printf '%s\n' "model-$model" "model-$model-75" "peers-$model"
     done
@@ -48,6 +48,7 @@ about() {
     engine*) echo "the engine's tests against goldens of transformers$path" ;;
     memcheck) echo 'kernel tests under compute-sanitizer memcheck' ;;
     racecheck) echo 'kernel tests under compute-sanitizer racecheck' ;;
+    tune*) echo "times the candidates of every matrix product of the three models; later stages use the table$path" ;;
     bench*) echo "every kernel against the roofs of the same run$path" ;;
     model-*) echo "$(arch_of "$1"), forward from graphs, batch 1 to 128$path" ;;
     peers-*) echo "$(arch_of "$1") beside PyTorch: eager, SDPA, compiled; in turns, in one run" ;;
@@ -79,6 +80,14 @@ plan() {
     engine*) printf '%s\t%s\n' - "${t4}YEOUL_TEST_BACKENDS=cuda run bin/test_engine" ;;
     memcheck | racecheck)
         printf '%s\t%s\n' - "YEOUL_TEST_BACKENDS=cuda run compute-sanitizer --tool $stage --error-exitcode 9 bin/test_kernels"
+        ;;
+    tune*)
+        # A table holds what one process measured and read: one model after another.
+        local name
+        for name in clip-vit-base-patch32 clip-vit-base-patch16 clip-vit-large-patch14; do
+            printf '%s\t%s\n' - "[ -d models/$name ] || run bin/engine-run synth --arch $name --dtype fp16 --output models/$name"
+            printf '%s\t%s\n' "$stage.txt" "${t4}run bin/engine-run tune --model models/$name --device cuda"
+        done
         ;;
     bench*) printf '%s\t%s\n' "$stage.md" "${t4}run bin/bench_kernels --device cuda" ;;
     model-*)

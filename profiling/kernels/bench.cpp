@@ -30,7 +30,7 @@ struct Flags {
     std::string device = "auto";
     std::vector<std::string> models = {"b32", "b16", "l14"}, ops;
     std::vector<int> batches = {1, 8, 32, 64, 112};
-    int rounds = 9, l2_mb = 64, square = 8192, threads = 0;
+    int rounds = 9, l2_mb = 64, square = 8192, labels = 1000, threads = 0;
     double sample_ms = 3;
 };
 
@@ -66,6 +66,7 @@ Flags parse(int argc, char** argv) {
             flags.sample_ms = 0.5;
             flags.l2_mb = 1;
             flags.square = 256;
+            flags.labels = 10;
             continue;
         }
         YEOUL_REQUIRE(i + 1 < argc, flag << " needs a value, or is not known\n" << kUsage);
@@ -177,8 +178,11 @@ int run(const Flags& flags) {
     const Numerics numerics = backend->numerics("auto");
     const size_t rotate_bytes = size_t{4} * flags.l2_mb << 20;
     Cases cases(*backend, numerics, flags.batches, rotate_bytes);
-    for (const std::string& model : flags.models)
+    for (const std::string& model : flags.models) {
+        cases.add_resize(shapes(model));
         cases.add(shapes(model));
+        cases.add_labels(shapes(model), flags.labels);
+    }
     cases.add_roof(flags.square);
 
     const DeviceProperties& device = backend->properties();

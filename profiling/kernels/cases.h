@@ -50,6 +50,10 @@ public:
     Cases(Backend& backend, Numerics numerics, std::vector<int> batches, size_t rotate_bytes);
     ~Cases();
     void add(const Shapes& model);
+    /// What follows an embedding: similarity to labels, and the likeliest of them.
+    void add_labels(const Shapes& model, int labels);
+    /// Photos of camera sizes to the slots of a model.
+    void add_resize(const Shapes& model);
     /// A product large enough to show what the device can do.
     void add_roof(int edge);
     const std::vector<Case>& list() const { return list_; }

@@ -130,6 +130,10 @@ public:
     }
 
     std::unique_ptr<Resize> resize(const ResizeDesc& d) override { return inner_.resize(d); }
+    std::unique_ptr<Similarity> similarity(const SimilarityDesc& d) override {
+        return inner_.similarity(d);
+    }
+    std::unique_ptr<TopK> top_k(const TopKDesc& d) override { return inner_.top_k(d); }
     std::string tune_gemms(double seconds) override { return inner_.tune_gemms(seconds); }
 
     Numerics numerics(std::string_view precision) const override {

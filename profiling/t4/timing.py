@@ -140,9 +140,10 @@ def total(costs):
 
 
 def plan_of(text):
-    """Tile and split of an op's own description, "128x96x32" or "64x96x32/4"; None where it names none."""
-    plan = re.search(r"\b(\d+)x(\d+)(?:x\d+)?(?:/(\d+))?", text)
-    return ((int(plan[1]), int(plan[2])) if plan else None), (int(plan[3] or 1) if plan else 1)
+    """Tile and split of a linear op's own words, "own 64x96x32 split-K 4 (predicted)"; None where it names none."""
+    tile = re.search(r"\b(\d+)x(\d+)(?:x\d+)?", text)
+    split = re.search(r"split-K (\d+)", text)
+    return ((int(tile[1]), int(tile[2])) if tile else None), (int(split[1]) if split else 1)
 
 
 def op_cost(constants, op, batch):

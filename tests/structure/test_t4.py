@@ -118,8 +118,8 @@ class Model(unittest.TestCase):
                 self.assertGreaterEqual(cost.capped_s, cost.cold_s)
 
     def test_plans_are_read(self):
-        self.assertEqual(timing.plan_of("64x96x32/4: predicted"), ((64, 96), 4))
-        self.assertEqual(timing.plan_of("128x96x32"), ((128, 96), 1))
+        self.assertEqual(timing.plan_of("own 64x96x32 split-K 4 (predicted)"), ((64, 96), 4))
+        self.assertEqual(timing.plan_of("own 128x96x32 (predicted)"), ((128, 96), 1))
         self.assertEqual(timing.plan_of("warp per row"), (None, 1))
 
     def test_the_frozen_constants_are_the_fit(self):
