@@ -36,7 +36,7 @@ stage_names() {
 }
 
 is_stage() {
-    stage_names | grep -qxF -e "$1"
+    stage_names | grep -xF -e "$1" >/dev/null # reads all: -q would break the pipe
 }
 
 about() {

@@ -8,7 +8,7 @@ require_gpu() {
         echo 'gpu_check: there is no GPU here: nvidia-smi is not on this machine' >&2
         exit 4
     fi
-    gpu_name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1) || true
+    gpu_name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | sed -n 1p) || true
     if [[ -z $gpu_name ]]; then
         echo 'gpu_check: there is no GPU here: nvidia-smi finds none' >&2
         exit 4
@@ -21,7 +21,7 @@ require_gpu() {
 gpu_state() {
     local reasons=clocks_event_reasons.active
     nvidia-smi --query-gpu=$reasons --format=csv,noheader >/dev/null 2>&1 || reasons=clocks_throttle_reasons.active
-    nvidia-smi --query-gpu=$clock_fields,$reasons --format=csv,noheader 2>/dev/null | head -1
+    nvidia-smi --query-gpu=$clock_fields,$reasons --format=csv,noheader 2>/dev/null | sed -n 1p || true
 }
 
 # write_state STAGE STATE BEFORE SECONDS: one file a stage, so that nothing is lost when two run.
