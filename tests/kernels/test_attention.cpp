@@ -12,13 +12,6 @@ using namespace yeoul::test;
 
 namespace {
 
-// ThreadSanitizer makes emulated kernels 10 to 80 times slower: it gets every path, not every size.
-#if defined(__SANITIZE_THREAD__)
-constexpr bool kEverySize = false;
-#else
-constexpr bool kEverySize = true;
-#endif
-
 struct Case {
     int batch, tokens, heads, head_dim;
     bool causal = false;

@@ -141,6 +141,8 @@ TEST_CASE("linear: equals the reference at small, odd and model shapes") {
             {1, 49, 192, 64}, {2, 50, 768, 40}, {1, 50, 768, 768}, {2, 50, 3072, 128},
         };
         for (const Case& c : cases) {
+            if (!kEverySize && numerics.compute == DType::f16 && c.in >= 768)
+                continue;
             check(backend, numerics, c, numerics.compute);
             if (numerics.compute == DType::bf16) // the processor mixes; the CUDA backend does not
                 check(backend, numerics, c, DType::f32);
@@ -171,7 +173,9 @@ TEST_CASE("linear: every tile of the own product gives it, whole and split") {
     struct Extents {
         int in, out;
     };
-    for (const Extents& extents : {Extents{200, 200}, {204, 100}, {201, 97}})
+    for (const Extents& extents : {Extents{200, 200}, {204, 100}, {201, 97}}) {
+        if (!kEverySize && extents.out == 200)
+            continue;
         for (int tile = 0; tile < static_cast<int>(cuda::kGemmTiles.size()); ++tile)
             for (int splits : {1, 3, 7})
                 for (bool accumulate : {false, true}) {
@@ -187,6 +191,7 @@ TEST_CASE("linear: every tile of the own product gives it, whole and split") {
                     c.once = !(splits == 3 && extents.out == 97); // enough to see another order
                     check(*backend, backend->numerics("auto"), c, DType::f16);
                 }
+    }
 }
 
 TEST_CASE("linear: every tile reaches shared memory without bank conflicts") {

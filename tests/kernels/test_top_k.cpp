@@ -11,13 +11,6 @@ using namespace yeoul::test;
 
 namespace {
 
-// ThreadSanitizer makes emulated kernels 10 to 80 times slower.
-#if defined(__SANITIZE_THREAD__)
-constexpr bool kEverySize = false;
-#else
-constexpr bool kEverySize = true;
-#endif
-
 TopKDesc make_desc(int batch, int classes, int k) {
     TopKDesc desc;
     desc.classes = classes;
