@@ -267,7 +267,7 @@ TEST_CASE("lane: graph replay is bitwise equal to the eager pass") {
     Checkpoint checkpoint(golden.weights);
     ClipVision model(golden.config.clip_vision, golden.preprocessor.normalization_table(),
                      checkpoint, *backend, fp32, {1, golden.photos});
-    Lane lane(*backend, model, {1, golden.photos});
+    Lane lane(*backend, *backend, model, {1, golden.photos});
     const size_t photo_bytes = golden.pixels.size() / golden.photos;
     std::vector<int> order;
     for (int i = 0; i < golden.photos; ++i) {
