@@ -53,13 +53,14 @@ demo: setup
 	$(call step,the photos,build/cpu/bin/engine-run embed apps/demo/photos --model apps/demo/model,The message above says what to do)
 	@printf '\nThe bundled model has random weights: its vectors tell photos apart and mean nothing else.\nYour own: build/cpu/bin/engine-run embed PHOTOS --model DIR\n'
 
-# Where nvcc is: the CUDA backend for a T4 and an H100, warnings as errors. Elsewhere: a word.
+# Where nvcc is: the CUDA backend for a T4, warnings as errors; `make cuda` adds the H100. Elsewhere: a word.
 define compile_cuda
-	$(call step,build build/cuda: libyeoul_cuda.so,if command -v nvcc /usr/local/cuda/bin/nvcc >/dev/null; then cmake --preset cuda --log-level=NOTICE >/dev/null && cmake --build --preset cuda -j $(JOBS) --target yeoul_cuda; else echo 'skipped: there is no nvcc'; fi,The first error above names the file; to start afresh: make clean)
+	$(call step,build build/cuda: libyeoul_cuda.so,if command -v nvcc /usr/local/cuda/bin/nvcc >/dev/null; then cmake --preset cuda -DYEOUL_CUDA_ARCHITECTURES="75-real;75-virtual" --log-level=NOTICE >/dev/null && cmake --build --preset cuda -j $(JOBS) --target yeoul_cuda; else echo 'skipped: there is no nvcc'; fi,The first error above names the file; to start afresh: make clean)
 endef
 
 cuda: setup
-	$(call build_preset,cuda)
+	$(call step,configure build/cuda,cmake --preset cuda --log-level=NOTICE >/dev/null,It needs nvcc; see the CMake error above)
+	$(call step,build build/cuda,cmake --build --preset cuda -j $(JOBS),The first error above names the file; to start afresh: make clean)
 
 # The whole suite comes last, so that the output ends with its summary.
 test: setup

@@ -6,11 +6,11 @@
 
 int main(int argc, char** argv) {
     using namespace yeoul;
-    return cli::run_program({.name = "engine-run",
-                             .summary = "Yeoul: photos in, vectors out.",
-                             .version = cli::version_text("engine-run"),
-                             .commands = {run::embed_command(), run::inspect_command(),
-                                          run::synth_command(), run::tune_command(),
-                                          run::doctor_command()}},
-                            argc, argv);
+    return cli::run_program(
+        {.name = "engine-run",
+         .summary = "Yeoul: photos in, vectors out.",
+         .version = cli::version_text("engine-run"),
+         .commands = {run::embed_command(), run::inspect_command(), run::synth_command(),
+                      run::tune_command(), run::doctor_command()}},
+        argc, argv);
 }

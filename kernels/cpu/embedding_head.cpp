@@ -3,11 +3,11 @@
 
 #include "kernels/checks.h"
 #include "kernels/convert.h"
-#include "kernels/cpu/norm_row.h"
 #include "kernels/cpu/memory.h"
+#include "kernels/cpu/norm_row.h"
 #include "kernels/cpu/ops.h"
-#include "kernels/cpu/processor.h"
 #include "kernels/cpu/packed_linear.h"
+#include "kernels/cpu/processor.h"
 #include "kernels/cpu/threads.h"
 
 namespace yeoul::cpu {

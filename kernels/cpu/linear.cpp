@@ -1,8 +1,8 @@
 // Linear layers on packed weights.
 #include "kernels/checks.h"
 #include "kernels/cpu/ops.h"
-#include "kernels/cpu/processor.h"
 #include "kernels/cpu/packed_linear.h"
+#include "kernels/cpu/processor.h"
 #include "kernels/cpu/threads.h"
 
 namespace yeoul::cpu {

@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "kernels/checks.h"
-#include "kernels/cpu/memory.h"
 #include "kernels/convert.h"
+#include "kernels/cpu/memory.h"
 
 namespace yeoul::cpu {
 namespace {

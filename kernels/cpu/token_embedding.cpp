@@ -1,8 +1,8 @@
 // Class token, position and the first norm in one pass over the rows: a plain loop.
 #include "kernels/checks.h"
 #include "kernels/convert.h"
-#include "kernels/cpu/norm_row.h"
 #include "kernels/cpu/memory.h"
+#include "kernels/cpu/norm_row.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/processor.h"
 

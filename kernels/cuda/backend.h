@@ -12,7 +12,7 @@ namespace yeoul::cuda {
 
 struct BackendParts {
     int device = 0;
-    int sm = 0; // 0: the device's own
+    int sm = 0;                           // 0: the device's own
     std::unique_ptr<GemmLibrary> library; // may be null
     std::unique_ptr<GemmTable> table;     // may be null
 };
