@@ -55,7 +55,7 @@ demo: setup
 
 # Where nvcc is: the CUDA backend for a T4, warnings as errors; `make cuda` adds the H100. Elsewhere: a word.
 define compile_cuda
-	$(call step,build build/cuda: libyeoul_cuda.so,if command -v nvcc /usr/local/cuda/bin/nvcc >/dev/null; then cmake --preset cuda -DYEOUL_CUDA_ARCHITECTURES="75-real;75-virtual" --log-level=NOTICE >/dev/null && cmake --build --preset cuda -j $(JOBS) --target yeoul_cuda; else echo 'skipped: there is no nvcc'; fi,The first error above names the file; to start afresh: make clean)
+	$(call step,build build/cuda: libyeoul_cuda.so,if command -v nvcc >/dev/null || test -x /usr/local/cuda/bin/nvcc; then cmake --preset cuda -DYEOUL_CUDA_ARCHITECTURES="75-real;75-virtual" --log-level=NOTICE >/dev/null && cmake --build --preset cuda -j $(JOBS) --target yeoul_cuda; else echo 'skipped: there is no nvcc'; fi,The first error above names the file; to start afresh: make clean)
 endef
 
 cuda: setup

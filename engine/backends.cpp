@@ -43,16 +43,26 @@ struct Cuda {
     std::unique_ptr<Backend> backend; // or
     Problem problem;
 };
-Cuda open_cuda(int index) {
+Cuda open_cuda(int index, const std::function<void(const std::string&)>& warn) {
     const CudaModule module;
     if (module.problem())
         return {nullptr, module.problem()};
     const CudaReport report = module.report();
     if (Problem problem = cuda_problem(report, index))
         return {nullptr, std::move(problem)};
+    CudaOptions options{.device = index, .sm = asked_sm(), .gemm_table = {}};
     const std::string isa = isa_of(report.devices[index]);
-    return {module.make({.device = index, .sm = asked_sm(), .gemm_table = read_gemm_table(isa)}),
-            {}};
+    options.gemm_table = read_gemm_table(isa);
+    try {
+        return {module.make(options), {}};
+    } catch (const Error& error) {
+        if (options.gemm_table.empty() || error.code() != ErrorCode::invalid_argument)
+            throw;
+        warn("the GEMM table '" + gemm_table_path(isa).string() + "' is not used: " + error.what() +
+             "; 'engine-run tune' writes it anew");
+    }
+    options.gemm_table.clear();
+    return {module.make(options), {}};
 }
 
 std::vector<std::string> precisions(const Backend& backend) {
@@ -115,7 +125,11 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
         return make_cpu_backend(threads);
     const int index = device == "auto" ? 0 : cuda_index(device);
     YEOUL_REQUIRE(index >= 0, "device is '" << device << "', must be auto, cpu, cuda or cuda:N");
-    Cuda cuda = open_cuda(index);
+    const auto say = [&](const std::string& text) {
+        if (warn)
+            warn(text);
+    };
+    Cuda cuda = open_cuda(index, say);
     if (cuda.backend)
         return std::move(cuda.backend);
     if (device != "auto")
@@ -123,8 +137,8 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
                     "device '" + device + "': " + cuda.problem.what + "; " +
                         (cuda.problem.surprising ? cuda.problem.fix + ", or " : std::string()) +
                         "take --device cpu");
-    if (cuda.problem.surprising && warn)
-        warn(cuda.problem.what + "; going on with the CPU. To use the GPU: " + cuda.problem.fix);
+    if (cuda.problem.surprising)
+        say(cuda.problem.what + "; going on with the CPU. To use the GPU: " + cuda.problem.fix);
     return make_cpu_backend(threads);
 }
 

@@ -91,3 +91,39 @@ TEST_CASE("cuda: photos through an emulated GPU have the CPU's vectors within fp
     CHECK(gpu != cpu); // it was another device
     CHECK(run_with(YEOUL_EMULATED_CUDA, "", {"doctor", "--model", place.model()}).code == 0);
 }
+
+TEST_CASE("cuda: tune keeps a readable table, which the next start reads; a broken one is said") {
+    const Workplace place;
+    const std::string photo = place.photo("a.ppm");
+    const auto call = [&](std::vector<std::string> arguments) {
+        Call call;
+        call.arguments = std::move(arguments);
+        call.environment = {std::string("YEOUL_CUDA_LIBRARY=") + YEOUL_EMULATED_CUDA,
+                            "YEOUL_TEST_CUDA=", "YEOUL_CACHE_DIR=" + (place / "cache")};
+        return run_call(call);
+    };
+    const std::vector<std::string> device = {"--model", place.model(),  "--device",
+                                             "cuda",    "--batch-size", "1"};
+    const auto with = [&](std::vector<std::string> arguments) {
+        arguments.insert(arguments.end(), device.begin(), device.end());
+        return call(arguments);
+    };
+    CHECK(with({"inspect"}).out.find("predicted") != std::string::npos);
+    const Outcome tuned = with({"tune"});
+    CAPTURE(tuned.err);
+    REQUIRE(tuned.code == 0);
+    CHECK(tuned.err.find("gemm-sm_75.txt") != std::string::npos);
+    CHECK(tuned.out == place.read("cache/gemm-sm_75.txt"));
+    const Outcome inspect = with({"inspect"});
+    CHECK(inspect.out.find("measured") != std::string::npos);
+
+    place.write("cache/gemm-sm_75.txt", "75 nonsense\n");
+    const Outcome broken = with({"embed", photo});
+    CHECK(broken.code == 0);
+    CHECK(broken.err.find("gemm-sm_75.txt") != std::string::npos);
+    CHECK(broken.err.find("engine-run tune") != std::string::npos);
+
+    Call cpu;
+    cpu.arguments = {"tune", "--model", place.model(), "--device", "cpu"};
+    CHECK(run_call(cpu).err.find("nothing to tune") != std::string::npos);
+}

@@ -36,6 +36,9 @@ YEOUL_API yeoul::Backend* yeoul_cuda_backend(const yeoul::CudaOptions& options) 
     yeoul::cuda::BackendParts parts;
     parts.device = options.device;
     parts.sm = options.sm;
+    if (!options.gemm_table.empty())
+        parts.table = std::make_unique<yeoul::cuda::GemmTable>(
+            yeoul::cuda::GemmTable::parse(options.gemm_table));
     return yeoul::cuda::make_backend(std::move(parts)).release();
 }
 
