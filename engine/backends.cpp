@@ -43,26 +43,32 @@ struct Cuda {
     std::unique_ptr<Backend> backend; // or
     Problem problem;
 };
+/// What the shared object throws here, a GPU in exclusive use or out of memory for instance, is a
+/// problem like the others.
 Cuda open_cuda(int index, const std::function<void(const std::string&)>& warn) {
     const CudaModule module;
     if (module.problem())
         return {nullptr, module.problem()};
-    const CudaReport report = module.report();
-    if (Problem problem = cuda_problem(report, index))
-        return {nullptr, std::move(problem)};
-    CudaOptions options{.device = index, .sm = asked_sm(), .gemm_table = {}};
-    const std::string isa = isa_of(report.devices[index]);
-    options.gemm_table = read_gemm_table(isa);
     try {
+        const CudaReport report = module.report();
+        if (Problem problem = cuda_problem(report, index))
+            return {nullptr, std::move(problem)};
+        CudaOptions options{.device = index, .sm = asked_sm(), .gemm_table = {}};
+        const std::string isa = isa_of(report.devices[index]);
+        options.gemm_table = read_gemm_table(isa);
+        try {
+            return {module.make(options), {}};
+        } catch (const Error& error) {
+            if (options.gemm_table.empty() || error.code() != ErrorCode::invalid_argument)
+                throw;
+            warn("the GEMM table '" + gemm_table_path(isa).string() +
+                 "' is not used: " + error.what() + "; 'engine-run tune' writes it anew");
+        }
+        options.gemm_table.clear();
         return {module.make(options), {}};
     } catch (const Error& error) {
-        if (options.gemm_table.empty() || error.code() != ErrorCode::invalid_argument)
-            throw;
-        warn("the GEMM table '" + gemm_table_path(isa).string() + "' is not used: " + error.what() +
-             "; 'engine-run tune' writes it anew");
+        return {nullptr, {error.what(), "see what else uses the GPU with nvidia-smi", true}};
     }
-    options.gemm_table.clear();
-    return {module.make(options), {}};
 }
 
 std::vector<std::string> precisions(const Backend& backend) {

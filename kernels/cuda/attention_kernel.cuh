@@ -158,7 +158,8 @@ struct Rows {
     }
 
     // Scores become weights; what was summed so far is brought to the new maximum. Every row sees
-    // the first key of the first tile, so the maximum is finite unless an input is not.
+    // the first key of the first tile, so the maximum is finite unless an input is not. A logit
+    // above 2^26 would lose the raise in rounding; fp16 q and k of thousands would be needed.
     __device__ __forceinline__ void weigh(float scale, bool first_tile) {
 #pragma unroll
         for (int r = 0; r < 2; ++r) {

@@ -1,6 +1,7 @@
 #include "kernels/cuda/backend.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -18,8 +19,22 @@ namespace {
 cudaStream_t native(StreamRef stream) {
     return static_cast<cudaStream_t>(stream.handle());
 }
-cudaEvent_t native(EventRef event) {
-    return static_cast<cudaEvent_t>(event.handle());
+/// An event, and the capture that its last record belongs to: CUDA spoils a whole capture when an
+/// event of another is waited for, so that is refused before CUDA sees it.
+struct CudaEvent {
+    cudaEvent_t event = nullptr;
+    std::atomic<bool> recorded = false;
+    std::atomic<unsigned long long> capture = 0; // 0: none
+};
+CudaEvent& native(EventRef event) {
+    return *static_cast<CudaEvent*>(event.handle());
+}
+/// The id of the capture that the stream is in; 0: none.
+unsigned long long capture_of(StreamRef stream) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    unsigned long long id = ~0ULL; // stays for a capture that was spoiled
+    YEOUL_CUDA(cudaStreamGetCaptureInfo(native(stream), &status, &id));
+    return status == cudaStreamCaptureStatusNone ? 0 : id;
 }
 
 cudaMemcpyKind native(CopyKind kind) {
@@ -100,7 +115,10 @@ public:
             refuse(error, bytes, "device memory");
         return data;
     }
-    void release(void* data) noexcept override { (void)cudaFree(data); }
+    void release(void* data) noexcept override {
+        (void)cudaSetDevice(parts_.device);
+        (void)cudaFree(data);
+    }
     void* allocate_pinned(size_t bytes) override {
         if (bytes == 0)
             return nullptr;
@@ -111,44 +129,66 @@ public:
             refuse(error, bytes, "pinned host memory");
         return data;
     }
-    void release_pinned(void* data) noexcept override { (void)cudaFreeHost(data); }
+    void release_pinned(void* data) noexcept override {
+        (void)cudaSetDevice(parts_.device);
+        (void)cudaFreeHost(data);
+    }
 
     StreamRef create_stream() override { return StreamRef(open_stream()); }
     void destroy_stream(StreamRef stream) noexcept override {
+        (void)cudaSetDevice(parts_.device);
         (void)cudaStreamSynchronize(native(stream));
         (void)cudaStreamDestroy(native(stream));
     }
     void synchronize(StreamRef stream) override {
+        use();
         refuse_capture(stream, "synchronize");
         YEOUL_CUDA(cudaStreamSynchronize(native(stream)));
     }
 
     EventRef create_event() override {
         use();
-        cudaEvent_t event = nullptr;
-        YEOUL_CUDA(cudaEventCreateWithFlags(&event, cudaEventDefault));
-        return EventRef(event);
+        auto made = std::make_unique<CudaEvent>();
+        YEOUL_CUDA(cudaEventCreateWithFlags(&made->event, cudaEventDefault));
+        return EventRef(made.release());
     }
-    void destroy_event(EventRef event) noexcept override { (void)cudaEventDestroy(native(event)); }
+    void destroy_event(EventRef event) noexcept override {
+        const std::unique_ptr<CudaEvent> owned(&native(event));
+        (void)cudaSetDevice(parts_.device);
+        (void)cudaEventDestroy(owned->event);
+    }
     void record(EventRef event, StreamRef stream) override {
         use();
-        YEOUL_CUDA(cudaEventRecord(native(event), native(stream)));
+        const unsigned long long capture = capture_of(stream);
+        YEOUL_CUDA(cudaEventRecord(native(event).event, native(stream)));
+        native(event).capture = capture;
+        native(event).recorded = true;
     }
     void wait(EventRef event, StreamRef stream) override {
+        if (!native(event).recorded)
+            return;
         use();
-        YEOUL_CUDA(cudaStreamWaitEvent(native(stream), native(event), 0));
+        YEOUL_REQUIRE(native(event).capture == capture_of(stream),
+                      "wait: the event and the stream are not of one capture");
+        YEOUL_CUDA(cudaStreamWaitEvent(native(stream), native(event).event, 0));
     }
-    void synchronize(EventRef event) override { YEOUL_CUDA(cudaEventSynchronize(native(event))); }
+    void synchronize(EventRef event) override {
+        use();
+        YEOUL_CUDA(cudaEventSynchronize(outside_capture(event, "synchronize")));
+    }
     bool complete(EventRef event) override {
-        const cudaError_t state = cudaEventQuery(native(event));
+        use();
+        const cudaError_t state = cudaEventQuery(outside_capture(event, "complete"));
         if (state == cudaErrorNotReady)
             return false;
         YEOUL_CUDA(state);
         return true;
     }
     float elapsed_ms(EventRef start, EventRef stop) override {
+        use();
         float ms = 0;
-        const cudaError_t error = cudaEventElapsedTime(&ms, native(start), native(stop));
+        const cudaError_t error = cudaEventElapsedTime(&ms, outside_capture(start, "elapsed_ms"),
+                                                       outside_capture(stop, "elapsed_ms"));
         if (error == cudaErrorInvalidResourceHandle || error == cudaErrorNotReady) {
             (void)cudaGetLastError();
             throw Error(ErrorCode::invalid_argument,
@@ -176,8 +216,9 @@ public:
     void begin_capture(StreamRef stream) override {
         use();
         refuse_capture(stream, "begin_capture");
-        // Other threads may allocate meanwhile: only this thread's unsafe calls end the capture.
-        YEOUL_CUDA(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal));
+        // Relaxed: the other modes spoil the capture when this or another thread allocates, asks an
+        // event or loads a kernel meanwhile.
+        YEOUL_CUDA(cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeRelaxed));
     }
     std::unique_ptr<Graph> end_capture(StreamRef stream) override {
         YEOUL_REQUIRE(capturing(stream), "end_capture: the stream is not capturing");
@@ -278,17 +319,18 @@ private:
                 .table = parts_.table.get()};
     }
 
-    static bool capturing(StreamRef stream) {
-        cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-        YEOUL_CUDA(cudaStreamIsCapturing(native(stream), &status));
-        return status != cudaStreamCaptureStatusNone;
+    static bool capturing(StreamRef stream) { return capture_of(stream) != 0; }
+    static cudaEvent_t outside_capture(EventRef event, const char* call) {
+        YEOUL_REQUIRE(native(event).capture == 0, call << ": the event was recorded in a capture");
+        return native(event).event;
     }
     static void refuse_capture(StreamRef stream, const char* call) {
         YEOUL_REQUIRE(!capturing(stream), call << ": the stream is capturing");
     }
     [[noreturn]] static void refuse(cudaError_t error, size_t bytes, const char* what) {
         (void)cudaGetLastError();
-        if (error == cudaErrorMemoryAllocation)
+        // Of a huge size CUDA says that the value is invalid; nothing else can be here.
+        if (error == cudaErrorMemoryAllocation || error == cudaErrorInvalidValue)
             throw OutOfMemory(bytes, what);
         throw_cuda_error(error, what, __FILE__, __LINE__);
     }
@@ -309,17 +351,41 @@ void throw_cuda_error(cudaError_t error, const char* expression, const char* fil
                              cudaGetErrorString(error) + ", from " + expression + " at " + file +
                              ":" + std::to_string(line);
     switch (error) {
+    case cudaErrorMemoryAllocation:
+        throw OutOfMemory(0, text);
+    // After these the context is unusable.
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
     case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorContextIsDestroyed:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
     case cudaErrorLaunchFailure:
+    case cudaErrorMpsClientTerminated:
         throw Error(ErrorCode::device_lost, "the device is lost: " + text);
     case cudaErrorNoDevice:
     case cudaErrorInvalidDevice:
     case cudaErrorInsufficientDriver:
     case cudaErrorNoKernelImageForDevice:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorInvalidPtx:
+    case cudaErrorJitCompilerNotFound:
+    case cudaErrorUnsupportedPtxVersion:
+    case cudaErrorSystemNotReady:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorCompatNotSupportedOnDevice:
         throw Error(ErrorCode::device, text);
     case cudaErrorStreamCaptureUnsupported:
+    case cudaErrorStreamCaptureUnjoined:
     case cudaErrorStreamCaptureIsolation:
+    case cudaErrorStreamCaptureImplicit:
     case cudaErrorStreamCaptureInvalidated:
+    case cudaErrorStreamCaptureWrongThread:
     case cudaErrorCapturedEvent:
         throw Error(ErrorCode::invalid_argument, "not allowed while capturing: " + text);
     default:

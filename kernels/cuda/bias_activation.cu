@@ -1,5 +1,7 @@
 // Bias and activation over a matrix in place, after a library's product that cannot do them.
-// Bound by memory: 4 bytes of traffic a value.
+// Bound by memory: 4 bytes of traffic a value. The product was rounded to fp16 before: a second
+// rounding, and a product below -65504 is -inf, from which quick_gelu and gelu make NaN where the
+// own GEMM's fused end makes 0; the photo is then refused, not wrong.
 #include "kernels/cuda/device/launch.cuh"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/gemm_end.cuh"

@@ -23,15 +23,30 @@ GemmPlan::GemmPlan(const Context& context, const GemmShape& shape, const GemmCho
         prepare_gemm(shape, choice.own);
         return;
     }
-    const bool fused = context.library->fuses(shape.activation);
+    try {
+        plan_library(context, has_bias);
+    } catch (const Error& error) {
+        // The library refuses shapes that the own products take, odd ones on newer GPUs for
+        // instance.
+        if (error.code() != ErrorCode::device)
+            throw;
+        library_.reset();
+        half_bias_ = pass_ = false;
+        choice_ = {false, {}};
+        prepare_gemm(shape, choice_.own);
+    }
+}
+
+void GemmPlan::plan_library(const Context& context, bool has_bias) {
+    const bool fused = context.library->fuses(shape_.activation);
     half_bias_ = fused && has_bias;
-    pass_ = !fused && (has_bias || shape.activation != Activation::none);
-    GemmShape product = shape;
+    pass_ = !fused && (has_bias || shape_.activation != Activation::none);
+    GemmShape product = shape_;
     if (!fused)
         product.activation = Activation::none;
     library_name_ = context.library->name();
     library_name_.resize(std::min(library_name_.find('-'), library_name_.size()));
-    library_ = context.library->plan(product, padded(shape.inner, kGemmInner), half_bias_,
+    library_ = context.library->plan(product, padded(shape_.inner, kGemmInner), half_bias_,
                                      workspace_limit(context.sm));
     if (pass_)
         prepare_bias_activation();

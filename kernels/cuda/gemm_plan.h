@@ -22,7 +22,8 @@ public:
         void* y = nullptr;
     };
 
-    /// `has_bias` false: the values of `Operands::bias` are zeros.
+    /// `has_bias` false: the values of `Operands::bias` are zeros. A shape that the library refuses
+    /// is served by the first own tile.
     GemmPlan(const Context& context, const GemmShape& shape, const GemmChoice& choice,
              bool has_bias);
     size_t scratch_bytes() const;
@@ -31,7 +32,12 @@ public:
     std::string name() const;
     void run(const Operands& operands, void* scratch, StreamRef stream) const;
 
+    /// Whether the library serves it; it may have refused.
+    bool by_library() const { return library_ != nullptr; }
+
 private:
+    void plan_library(const Context& context, bool has_bias);
+
     GemmShape shape_;
     GemmChoice choice_;
     std::string library_name_;

@@ -39,12 +39,14 @@ YEOUL_API void yeoul_cuda_report(yeoul::CudaReport& report) {
 }
 
 YEOUL_API yeoul::Backend* yeoul_cuda_backend(const yeoul::CudaOptions& options) {
-    // Kernels that load at their first call would do so after READY, and may synchronize.
-    setenv("CUDA_MODULE_LOADING", "EAGER", 0);
     yeoul::cuda::BackendParts parts;
     parts.device = options.device;
     parts.sm = options.sm;
-    parts.library = yeoul::cuda::make_cublaslt();
+    // Compiling every kernel from PTX, as measurements of an older GPU's path do, is a switch of
+    // the whole process, and cuBLASLt has no PTX to compile.
+    const char* from_ptx = std::getenv("CUDA_FORCE_PTX_JIT");
+    if (from_ptx == nullptr || *from_ptx != '1')
+        parts.library = yeoul::cuda::make_cublaslt();
     if (!options.gemm_table.empty())
         parts.table = std::make_unique<yeoul::cuda::GemmTable>(
             yeoul::cuda::GemmTable::parse(options.gemm_table));

@@ -7,7 +7,7 @@ pack_folder=${GPU_CHECK_PACK:?}
 cublas_folder() {
     local folder
     for folder in "${GPU_CHECK_CUBLAS:-}" /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib; do
-        if compgen -G "$folder/libcublasLt.so.*" >/dev/null; then
+        if compgen -G "$folder/libcublasLt.so.13" >/dev/null; then
             echo "$folder"
             return
         fi
@@ -16,7 +16,7 @@ cublas_folder() {
 import importlib.util, pathlib
 spec = importlib.util.find_spec("nvidia")
 for place in (spec.submodule_search_locations if spec else []):
-    for file in sorted(pathlib.Path(place).glob("*/lib/libcublasLt.so.*")):
+    for file in sorted(pathlib.Path(place).glob("*/lib/libcublasLt.so.13")):
         print(file.parent)
         raise SystemExit
 END

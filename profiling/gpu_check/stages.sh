@@ -79,7 +79,7 @@ plan() {
     kernels*) printf '%s\t%s\n' - "${t4}YEOUL_TEST_BACKENDS=cuda run bin/test_kernels" ;;
     engine*) printf '%s\t%s\n' - "${t4}YEOUL_TEST_BACKENDS=cuda run bin/test_engine" ;;
     memcheck | racecheck)
-        printf '%s\t%s\n' - "YEOUL_TEST_BACKENDS=cuda run compute-sanitizer --tool $stage --error-exitcode 9 bin/test_kernels"
+        printf '%s\t%s\n' - "YEOUL_TEST_BACKENDS=cuda run compute-sanitizer --tool $stage$([[ $stage == memcheck ]] && echo ' --report-api-errors no') --error-exitcode 9 bin/test_kernels"
         ;;
     tune*)
         # A table holds what one process measured and read: one model after another.

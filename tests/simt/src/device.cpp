@@ -202,6 +202,8 @@ const char* cudaGetErrorName(cudaError_t error) {
         SIMT_NAME(cudaErrorStreamCaptureIsolation);
         SIMT_NAME(cudaErrorCapturedEvent);
         SIMT_NAME(cudaErrorUnknown);
+    default: // what only a GPU reports
+        break;
     }
 #undef SIMT_NAME
     return "unrecognized error code";

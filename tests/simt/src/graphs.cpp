@@ -22,6 +22,16 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* 
     return cudaSuccess;
 }
 
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status,
+                                     unsigned long long* id) {
+    {
+        SIMT_ENTER(runtime);
+        if (stream->capture != nullptr)
+            *id = stream->capture->id;
+    }
+    return cudaStreamIsCapturing(stream, status);
+}
+
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
     SIMT_ENTER(runtime);
     *graph = nullptr;
