@@ -95,7 +95,7 @@ TEST_CASE("cuda: photos through an emulated GPU have the CPU's vectors within fp
 TEST_CASE("cuda: tune keeps a readable table, which the next start reads; a broken one is said") {
     const Workplace place;
     const std::string photo = place.photo("a.ppm");
-    const auto call = [&](std::vector<std::string> arguments) {
+    const auto run_here = [&](std::vector<std::string> arguments) {
         Call call;
         call.arguments = std::move(arguments);
         call.environment = {std::string("YEOUL_CUDA_LIBRARY=") + YEOUL_EMULATED_CUDA,
@@ -106,7 +106,7 @@ TEST_CASE("cuda: tune keeps a readable table, which the next start reads; a brok
                                              "cuda",    "--batch-size", "1"};
     const auto with = [&](std::vector<std::string> arguments) {
         arguments.insert(arguments.end(), device.begin(), device.end());
-        return call(arguments);
+        return run_here(arguments);
     };
     CHECK(with({"inspect"}).out.find("predicted") != std::string::npos);
     const Outcome tuned = with({"tune"});
