@@ -137,7 +137,7 @@ TEST_CASE("allocator: an idle segment goes to another stream, behind the first o
     // Where one of them is being captured there is no waiting: a new segment, and no loss.
     bench.device.begin_capture(bench.a);
     const MemoryBlock captured = bench.take(3 * kPage, bench.a);
-    CHECK(captured.data() != place);
+    CHECK(bench.upstream.calls() == 2);
     CHECK(bench.allocator.stats().total.reserved_bytes == bench.upstream.live_bytes());
     bench.device.abandon_capture(bench.a);
 }
