@@ -13,14 +13,16 @@ using batching::CostTable;
 constexpr int kCpuBatchSize = 8;
 // Beyond two whole waves nothing is gained on a T4, and latency is lost.
 constexpr int kGpuBatchSize = 64;
-/// The best of so many runs, where there is time.
+/// The best of so many rounds, where there is time.
 constexpr int kRuns = 3;
 
+/// Barriers between threads and weights read anew cost a pass about a quarter of what a photo does.
 std::vector<BatchCost> powers_of_two(int largest) {
+    const auto cost = [](int batch) { return BatchCost{batch, 0.25 + 0.75 * batch}; };
     std::vector<BatchCost> buckets;
     for (int batch = 1; batch < largest; batch *= 2)
-        buckets.push_back({batch, 1.0 * batch});
-    buckets.push_back({largest, 1.0 * largest});
+        buckets.push_back(cost(batch));
+    buckets.push_back(cost(largest));
     return buckets;
 }
 
@@ -78,8 +80,8 @@ std::optional<CostTable> read_buckets(const std::string& text,
 
 std::string TimedBuckets::text() const {
     std::ostringstream out;
-    out << "# photos microseconds: one forward pass, timed at start-up; " << measured
-        << " sizes were measured,\n# larger ones predicted from these. Delete this file to time "
+    out << "# One forward pass of so many photos, timed at start-up: the " << measured
+        << " smallest sizes were\n# measured, the others follow from them. Delete this file to time "
            "them again.\n"
         << table.to_text();
     return out.str();
@@ -88,24 +90,26 @@ std::string TimedBuckets::text() const {
 TimedBuckets time_buckets(const std::vector<BatchCost>& proposed, bool keep_largest,
                           const std::function<double(int)>& measure_us, double seconds) {
     std::vector<BatchCost> timed;
-    int measured = 0;
-    double left = seconds * 1e6;
+    double left = seconds * 1e6, round = 0;
     for (size_t i = 0; i < proposed.size(); ++i) {
-        double us = i == 0 ? 0 : timed.back().us * proposed[i].us / proposed[i - 1].us;
-        if (i == 0 || us < left) {
-            us = measure_us(static_cast<int>(i));
-            left -= us;
-            const double share = left / static_cast<double>(proposed.size() - i);
-            for (int run = 1; run < kRuns && us * run < share; ++run) {
-                const double again = measure_us(static_cast<int>(i));
-                left -= again;
-                us = std::min(us, again);
-            }
-            ++measured;
-        }
-        us = std::max(us, timed.empty() ? 1e-3 : timed.back().us);
-        timed.push_back({proposed[i].batch, us});
+        const double expected = i == 0 ? 0 : timed.back().us * proposed[i].us / proposed[i - 1].us;
+        if (expected > left)
+            break;
+        timed.push_back({proposed[i].batch, measure_us(static_cast<int>(i))});
+        left -= timed.back().us;
+        round += timed.back().us;
     }
+    // All of them again, not one of them thrice: what disturbs the machine for a moment then
+    // disturbs one round.
+    const auto measured = static_cast<int>(timed.size());
+    for (int run = 1; run < kRuns && round < left; ++run, left -= round)
+        for (int i = 0; i < measured; ++i)
+            timed[i].us = std::min(timed[i].us, measure_us(i));
+    for (size_t i = timed.size(); i < proposed.size(); ++i)
+        timed.push_back({proposed[i].batch, timed[i - 1].us * proposed[i].us / proposed[i - 1].us});
+    for (size_t i = 1; i < timed.size(); ++i) // a smaller batch may always be padded
+        timed[i].us = std::max(timed[i].us, timed[i - 1].us);
+
     std::vector<BatchCost> kept = batching::pareto(timed);
     if (keep_largest && kept.back().batch != timed.back().batch) {
         if (kept.size() == batching::kMostBuckets)

@@ -240,7 +240,8 @@ bool Policy::devices_turn(int64_t now) {
     if (ready_.empty())
         return false;
     const int photos = ready() + decoding_;
-    if (photos >= table_.largest() * config_.streams)
+    // Enough for the streams, and worth the decoding threads' while: the last one idles alone.
+    if (photos >= std::max(table_.largest() * config_.streams, 2 * config_.decode_workers))
         return true;
     const Queue* queue = next_to_decode(now);
     if (!queue)
