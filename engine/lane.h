@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/models/model.h"
+#include "engine/lane_memory.h"
 
 namespace yeoul {
 
@@ -32,9 +32,9 @@ public:
     /// Any number up to the capacity: it is split into the planned batch sizes, largest first.
     const std::vector<Row>& run(const std::vector<int>& photos);
 
-    size_t activation_bytes() const { return arena_bytes_; }
-    size_t slot_bytes() const { return slot_bytes_ * capacity(); }
-    size_t staging_bytes() const { return staging_bytes_; }
+    size_t activation_bytes() const { return shape_.arena_bytes; }
+    size_t slot_bytes() const { return shape_.slots_bytes(); }
+    size_t staging_bytes() const { return shape_.staging_bytes(); }
 
 private:
     VisionModel::Input input(int batch) const;
@@ -46,10 +46,8 @@ private:
     Backend& backend_;
     VisionModel& model_;
     std::vector<int> batches_;
-    size_t slot_bytes_, arena_bytes_, staging_bytes_ = 0;
-
-    DeviceMemory arena_, slots_, index_, embeds_, norms_;
-    PinnedMemory host_slots_, host_index_, host_embeds_, host_norms_;
+    LaneShape shape_;
+    LaneMemory memory_;
     std::vector<Row> rows_;
     std::vector<std::unique_ptr<Event>> starts_, stops_; // of the launches of a run, in order
     std::vector<std::unique_ptr<Graph>> graphs_;         // one per batch of batches_
