@@ -46,6 +46,8 @@ class Device {
 public:
     virtual ~Device() = default;
     virtual const DeviceProperties& properties() const = 0;
+    /// Bytes that `allocate` could give now, as far as the system says; others may take them first.
+    virtual size_t free_bytes() const = 0;
 
     /// At least 256-byte aligned, contents undefined. Throws `OutOfMemory`. 0 bytes gives nullptr.
     virtual void* allocate(size_t bytes) = 0;

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "kernels/cpu/event.h"
+#include "kernels/cpu/free_memory.h"
 #include "kernels/cpu/graph.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/ops.h"
@@ -26,6 +27,7 @@ public:
     }
 
     const DeviceProperties& properties() const override { return properties_; }
+    size_t free_bytes() const override { return free_memory_bytes(); }
 
     void* allocate(size_t bytes) override { return cpu::allocate(bytes); }
     void release(void* data) noexcept override { cpu::release(data); }
