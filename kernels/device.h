@@ -22,6 +22,9 @@ struct DeviceProperties {
     int compute_units = 0;    // SMs, or threads used for math
     size_t total_bytes = 0;   // of device memory
     bool host_memory = false; // device pointers can be dereferenced by the host
+    /// Its memory is numbers, for planning: nobody may dereference a pointer of it, not even a
+    /// kernel. Copies and `zero` do nothing.
+    bool dry = false;
 };
 
 enum class CopyKind { host_to_device, device_to_host, device_to_device };
