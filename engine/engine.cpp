@@ -7,29 +7,22 @@
 #include <new>
 #include <system_error>
 
-#include "engine/backends.h"
 #include "engine/batching/dispatcher.h"
-#include "engine/memory/allocated_device.h"
-#include "engine/models/model.h"
+#include "engine/startup.h"
 
 namespace yeoul {
 namespace {
 
-constexpr int kMaxBatchSize = 1024;
-constexpr int kMaxStreams = 4;
-
-std::string_view precision_name(Precision precision) {
-    switch (precision) {
-    case Precision::automatic:
-        return "auto";
-    case Precision::fp32:
-        return "fp32";
-    case Precision::bf16:
-        return "bf16";
-    case Precision::fp16:
-        return "fp16";
+void add_use(std::vector<MemoryUse>& uses, const AllocatorStats& stats, bool pinned) {
+    for (int tag = 0; tag < kMemoryTags; ++tag) {
+        const MemoryCounts& counts = stats.by_tag[tag];
+        if (counts.allocations > 0)
+            uses.push_back({.tag = std::string(name(static_cast<MemoryTag>(tag))),
+                            .pinned = pinned,
+                            .allocated_bytes = static_cast<int64_t>(counts.allocated_bytes),
+                            .reserved_bytes = static_cast<int64_t>(counts.reserved_bytes),
+                            .peak_bytes = static_cast<int64_t>(counts.peak_allocated_bytes)});
     }
-    return "?";
 }
 
 } // namespace
@@ -38,55 +31,31 @@ class Engine::Impl {
 public:
     explicit Impl(const EngineOptions& options) {
         const auto start = std::chrono::steady_clock::now();
-        YEOUL_REQUIRE(options.batch_size >= 0 && options.batch_size <= kMaxBatchSize,
-                      "batch size is " << options.batch_size << ", must be 1 to " << kMaxBatchSize
-                                       << ", or 0 for the device's default");
-        YEOUL_REQUIRE(options.streams >= 1 && options.streams <= kMaxStreams,
-                      "streams is " << options.streams << ", must be 1 to " << kMaxStreams);
-        YEOUL_REQUIRE(options.threads >= 0 && options.threads <= 1024,
-                      "threads is " << options.threads
-                                    << ", must be 1 to 1024, or 0 for all cores");
-        YEOUL_REQUIRE(options.max_pixels > 0,
-                      "max pixels is " << options.max_pixels << ", must be positive");
-
-        const int threads = options.threads > 0 ? options.threads : usable_cores();
-        // Streams compute at the same time: they share the threads.
-        backend_ = make_backend(options.device, std::max(1, threads / options.streams),
-                                [&](const std::string& warning) {
-                                    if (options.log)
-                                        options.log(LogLevel::warning, warning);
-                                });
-        memory_ = std::make_unique<Memory>(*backend_);
-        backend_->place_weights(memory_->weights);
-        const std::vector<int> batches = planned_batches(*backend_, options.batch_size);
-        const Numerics numerics = backend_->numerics(precision_name(options.precision));
-        OpenedModel opened = open_model(options.model, *backend_, numerics, batches);
-        model_ = std::move(opened.model);
-        info_ = std::move(opened.info);
-
-        std::vector<std::unique_ptr<Lane>> lanes;
-        for (int i = 0; i < options.streams; ++i) {
-            lanes.push_back(std::make_unique<Lane>(*backend_, memory_->lanes, *model_, batches));
-            activation_bytes_ += lanes.back()->activation_bytes() + lanes.back()->slot_bytes();
-            staging_bytes_ += lanes.back()->staging_bytes();
+        Resolved resolved = resolve(options);
+        backend_ = std::move(resolved.backend);
+        Prepared prepared = prepare(*backend_, resolved.request);
+        memory_ = std::move(prepared.memory);
+        model_ = std::move(prepared.opened.model);
+        info_ = std::move(prepared.opened.info);
+        for (const std::unique_ptr<Lane>& lane : prepared.lanes) {
+            activation_bytes_ += lane->activation_bytes() + lane->slot_bytes();
+            staging_bytes_ += lane->staging_bytes();
         }
-        // What loading needed and serving does not: staging of weights.
-        memory_->pinned.empty_cache();
-        memory_->device.empty_cache();
         const DeviceProperties& properties = backend_->properties();
         device_ = {.kind = properties.kind,
                    .name = properties.name,
-                   .dtype = numerics.compute,
+                   .dtype = resolved.request.numerics.compute,
                    .streams = options.streams,
-                   .threads = threads,
-                   .batch_size = batches.back()};
+                   .threads = resolved.threads,
+                   .batch_size = prepared.plan.batch_size};
         dispatcher_ = std::make_unique<Dispatcher>(
-            std::move(lanes), opened.preprocessor,
+            std::move(prepared.lanes), prepared.opened.preprocessor,
             loader::DecodeOptions{.max_pixels = options.max_pixels,
                                   .exif_rotate = options.exif_rotate,
                                   .alpha_on_white = !options.drop_alpha,
                                   .fast = options.fast_decode},
-            info_.dim, threads, options.log);
+            info_.dim, resolved.threads, options.log);
+        ready_allocations_ = upstream_allocations();
         load_seconds_ =
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
@@ -102,32 +71,31 @@ public:
         stats.activation_bytes = static_cast<int64_t>(activation_bytes_);
         stats.staging_bytes = static_cast<int64_t>(staging_bytes_);
         stats.load_seconds = load_seconds_;
+        add_use(stats.memory, memory_->device().stats(), false);
+        add_use(stats.memory, memory_->pinned().stats(), true);
+        stats.device_allocations_since_ready =
+            static_cast<int64_t>(upstream_allocations() - ready_allocations_);
         return stats;
+    }
+    std::string memory_snapshot() const {
+        return "{\"device\": " + memory_->device().snapshot() +
+               ", \"pinned\": " + memory_->pinned().snapshot() + "}\n";
     }
 
 private:
-    /// The device's memory as the engine hands it out, by what it is for.
-    struct Memory {
-        explicit Memory(Backend& backend)
-            : upstream(backend), pinned_upstream(backend), home(backend), device(backend, upstream),
-              pinned(backend, pinned_upstream),
-              weights(backend, {device, MemoryTag::weights}, {pinned, MemoryTag::staging}, home),
-              lanes(backend, {device, MemoryTag::activations}, {pinned, MemoryTag::staging}, home) {
-        }
-        DeviceUpstream upstream;
-        PinnedUpstream pinned_upstream;
-        Stream home; // of everything that is there from start to end
-        CachingAllocator device, pinned;
-        AllocatedDevice weights, lanes;
-    };
+    uint64_t upstream_allocations() const {
+        return memory_->device().stats().upstream_allocations +
+               memory_->pinned().stats().upstream_allocations;
+    }
 
     std::unique_ptr<Backend> backend_;
-    std::unique_ptr<Memory> memory_;
+    std::unique_ptr<EngineMemory> memory_;
     std::unique_ptr<VisionModel> model_;
     ModelInfo info_;
     DeviceInfo device_;
     size_t activation_bytes_ = 0, staging_bytes_ = 0;
     double load_seconds_ = 0;
+    uint64_t ready_allocations_ = 0;
     std::unique_ptr<Dispatcher> dispatcher_; // last: it ends before what it uses
 };
 
@@ -196,6 +164,9 @@ const DeviceInfo& Engine::device() const {
 }
 EngineStats Engine::stats() const {
     return impl_->stats();
+}
+std::string Engine::memory_snapshot() const {
+    return impl_->memory_snapshot();
 }
 
 std::string_view version() {
