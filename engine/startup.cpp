@@ -31,7 +31,8 @@ void fill(Prepared& prepared, Backend& backend, const PlanRequest& request) {
     EngineMemory& memory = *prepared.memory;
     memory.set_limits(plan.peak_device_bytes, plan.peak_pinned_bytes);
     const std::vector<int> batches = planned_batches(backend, plan.batch_size);
-    prepared.opened = load_model(request.model, backend, memory, request.numerics, batches);
+    prepared.opened = load_model(request.model, backend, memory, request.numerics, batches,
+                                 plan.packed_weight_bytes);
     for (int i = 0; i < request.streams; ++i)
         prepared.lanes.push_back(
             std::make_unique<Lane>(backend, memory.lanes(), *prepared.opened.model, batches));

@@ -44,8 +44,11 @@ private:
 
 /// Makes the model of `directory` with its weights in `memory`, which outlives it, and gives the
 /// staging back. On dry memory it reads the model's description, not its weights, and the model
-/// only knows its sizes. Throws as `open_model`, and `OutOfMemory`.
+/// only knows its sizes. `weight_bytes` is taken in one piece for all weights before: what such a
+/// dry run allocated packs them without a gap; 0 takes pieces as they are asked for. Throws as
+/// `open_model`, and `OutOfMemory`.
 OpenedModel load_model(const std::filesystem::path& directory, Backend& backend,
-                       EngineMemory& memory, Numerics numerics, const std::vector<int>& batches);
+                       EngineMemory& memory, Numerics numerics, const std::vector<int>& batches,
+                       size_t weight_bytes);
 
 } // namespace yeoul

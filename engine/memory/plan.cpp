@@ -41,6 +41,16 @@ void add_lines(MemoryPlan& plan, const LaneShape& shape) {
     add("rest of pinned pages", MemoryTag::staging, plan.pinned_bytes - pinned_bytes);
 }
 
+/// What all weights ask for together, in the allocator's granules.
+size_t packed_weight_bytes(Backend& backend, const PlanRequest& request,
+                           const std::vector<int>& batches) {
+    DryDevice dry(backend);
+    EngineMemory memory(dry);
+    const OpenedModel opened =
+        load_model(request.model, backend, memory, request.numerics, batches, 0);
+    return memory.device().stats().total.allocated_bytes;
+}
+
 /// The start-up on numbers.
 MemoryPlan dry_run(Backend& backend, const PlanRequest& request, int batch_size) {
     DryDevice dry(backend);
@@ -52,8 +62,9 @@ MemoryPlan dry_run(Backend& backend, const PlanRequest& request, int batch_size)
     plan.batch_size = batches.back();
     plan.streams = request.streams;
 
-    const OpenedModel opened =
-        load_model(request.model, backend, memory, request.numerics, batches);
+    plan.packed_weight_bytes = packed_weight_bytes(backend, request, batches);
+    const OpenedModel opened = load_model(request.model, backend, memory, request.numerics, batches,
+                                          plan.packed_weight_bytes);
     plan.weight_bytes = memory.device().stats().total.reserved_bytes;
     const size_t loading_bytes = plan.weight_bytes + memory.pinned().stats().peak_reserved_bytes;
     const LaneShape shape = LaneShape::of(*opened.model, batches.back());

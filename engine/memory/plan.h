@@ -46,8 +46,9 @@ struct MemoryPlan {
     // What the two allocators hold once the engine is ready, and at most until then.
     size_t device_bytes = 0, pinned_bytes = 0;
     size_t peak_device_bytes = 0, peak_pinned_bytes = 0;
-    size_t weight_bytes = 0; // of device_bytes
-    size_t peak_bytes = 0;   // of both together
+    size_t weight_bytes = 0;        // of device_bytes
+    size_t packed_weight_bytes = 0; // what the weights ask for, one behind the other
+    size_t peak_bytes = 0;          // of both together
 
     bool host_memory = false; // pinned memory and the device's are one and count together
     bool budget_given = false;

@@ -66,6 +66,8 @@ void check_plan(Backend& device) {
             CHECK(pinned.total.reserved_bytes == plan.pinned_bytes);
             CHECK(memory.by_tag[static_cast<int>(MemoryTag::weights)].reserved_bytes ==
                   plan.weight_bytes);
+            CHECK(memory.by_tag[static_cast<int>(MemoryTag::weights)].allocated_bytes ==
+                  plan.packed_weight_bytes);
             CHECK(memory.peak_reserved_bytes == plan.peak_device_bytes);
             CHECK(pinned.peak_reserved_bytes == plan.peak_pinned_bytes);
             CHECK(memory.limit_bytes == plan.device_bytes);
