@@ -1,7 +1,10 @@
 #include "engine/buckets.h"
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
+
+#include "engine/tables.h"
 
 namespace yeoul {
 namespace {
@@ -24,6 +27,36 @@ std::vector<BatchCost> powers_of_two(int largest) {
         buckets.push_back(cost(batch));
     buckets.push_back(cost(largest));
     return buckets;
+}
+
+/// Names what the times depend on.
+std::string table_name(const DeviceProperties& device, const batching::VisionTransformer& model,
+                       const BucketRequest& request, int largest) {
+    std::ostringstream out;
+    out << "buckets-vit-" << model.tokens << "x" << model.hidden_dim << "x" << model.layers << "-"
+        << device.kind << "-" << device.isa << "-" << name(request.dtype);
+    if (device.kind == "cpu")
+        out << "-" << request.threads << "threads";
+    out << "-to" << largest;
+    return out.str();
+}
+
+/// The table, when its batches are among the proposed ones and, if `keep_largest`, end with the
+/// largest of them.
+std::optional<CostTable> read(const std::string& table_name, const std::vector<BatchCost>& proposed,
+                              bool keep_largest) {
+    try {
+        CostTable table = CostTable::from_text(read_table(table_name));
+        for (const BatchCost& bucket : table.buckets())
+            if (std::none_of(proposed.begin(), proposed.end(),
+                             [&](const BatchCost& other) { return other.batch == bucket.batch; }))
+                return std::nullopt;
+        if (keep_largest && table.largest() != proposed.back().batch)
+            return std::nullopt;
+        return table;
+    } catch (const Error&) { // empty, or broken by hand: it is written anew
+        return std::nullopt;
+    }
 }
 
 } // namespace
@@ -52,36 +85,30 @@ std::vector<int> batch_sizes(const std::vector<BatchCost>& buckets) {
     return sizes;
 }
 
-std::string bucket_table_name(const DeviceProperties& device,
-                              const batching::VisionTransformer& model, DType dtype, int threads) {
-    std::ostringstream out;
-    out << "buckets-vit-" << model.tokens << "x" << model.hidden_dim << "x" << model.layers << "-"
-        << device.kind << "-" << device.isa << "-" << name(dtype);
-    if (device.kind == "cpu")
-        out << "-" << threads << "threads";
-    return out.str();
-}
-
-std::optional<CostTable> read_buckets(const std::string& text,
-                                      const std::vector<BatchCost>& proposed, bool keep_largest) {
-    try {
-        CostTable table = CostTable::from_text(text);
-        for (const BatchCost& bucket : table.buckets())
-            if (std::none_of(proposed.begin(), proposed.end(),
-                             [&](const BatchCost& other) { return other.batch == bucket.batch; }))
-                return std::nullopt;
-        if (keep_largest && table.largest() != proposed.back().batch)
-            return std::nullopt;
-        return table;
-    } catch (const Error&) { // empty, or broken by hand: it is written anew
-        return std::nullopt;
+BucketChoice choose_buckets(const DeviceProperties& device,
+                            const batching::VisionTransformer& model,
+                            const BucketRequest& request) {
+    BucketChoice choice;
+    if (!request.exactly.empty()) {
+        for (int batch : request.exactly)
+            choice.buckets.push_back({batch, 1.0 * batch});
+        choice.known = true;
+        return choice;
     }
+    choice.buckets = propose_buckets(device, model, request.largest);
+    choice.table = table_name(device, model, request, choice.buckets.back().batch);
+    if (std::optional<CostTable> table = read(choice.table, choice.buckets, request.largest > 0)) {
+        choice.buckets = table->buckets();
+        choice.known = true;
+    }
+    return choice;
 }
 
 std::string TimedBuckets::text() const {
     std::ostringstream out;
     out << "# One forward pass of so many photos, timed at start-up: the " << measured
-        << " smallest sizes were\n# measured, the others follow from them. Delete this file to time "
+        << " smallest sizes were\n# measured, the others follow from them. Delete this file to "
+           "time "
            "them again.\n"
         << table.to_text();
     return out.str();

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,15 +25,24 @@ std::vector<batching::BatchCost> propose_buckets(const DeviceProperties& device,
 
 std::vector<int> batch_sizes(const std::vector<batching::BatchCost>& buckets);
 
-/// The name of the table: what the times depend on. "buckets-vit-50x768x12-cpu-avx2-fp32-2threads".
-std::string bucket_table_name(const DeviceProperties& device,
-                              const batching::VisionTransformer& model, DType dtype, int threads);
+/// What the choice depends on, besides device and model.
+struct BucketRequest {
+    DType dtype = DType::f32;
+    int threads = 1; // of the host, for math
+    int largest = 0; // 0: the device's default
+    /// The very sizes that get a graph, for measuring.
+    std::vector<int> exactly = {};
+};
 
-/// The table in `text`, when its batches are among the proposed ones and, if `keep_largest`, end
-/// with the largest of them.
-std::optional<batching::CostTable> read_buckets(const std::string& text,
-                                                const std::vector<batching::BatchCost>& proposed,
-                                                bool keep_largest);
+/// The sizes that ops are planned and graphs captured for, before anything is timed.
+struct BucketChoice {
+    std::vector<batching::BatchCost> buckets; // in proportion, unless they come from the table
+    bool known = false; // from the table of an earlier start: there is nothing to time
+    std::string table;  // its name: "buckets-vit-50x768x12-cpu-avx2-fp32-2threads-to8"
+};
+/// Reads the table.
+BucketChoice choose_buckets(const DeviceProperties& device,
+                            const batching::VisionTransformer& model, const BucketRequest& request);
 
 struct TimedBuckets {
     batching::CostTable table;

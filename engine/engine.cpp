@@ -1,6 +1,5 @@
 #include <yeoul/engine.h>
 
-#include <algorithm>
 #include <future>
 #include <memory>
 #include <new>
@@ -9,30 +8,6 @@
 #include "engine/session.h"
 
 namespace yeoul {
-namespace {
-
-constexpr int kMaxBatchSize = 1024;
-constexpr int kMaxStreams = 4;
-constexpr double kMaxMs = 86'400'000; // a day
-
-void require_options(const EngineOptions& options) {
-    YEOUL_REQUIRE(options.batch_size >= 0 && options.batch_size <= kMaxBatchSize,
-                  "batch size is " << options.batch_size << ", must be 1 to " << kMaxBatchSize
-                                   << ", or 0 for the device's default");
-    YEOUL_REQUIRE(options.streams >= 1 && options.streams <= kMaxStreams,
-                  "streams is " << options.streams << ", must be 1 to " << kMaxStreams);
-    YEOUL_REQUIRE(options.threads >= 0 && options.threads <= 1024,
-                  "threads is " << options.threads << ", must be 1 to 1024, or 0 for all cores");
-    YEOUL_REQUIRE(options.max_pixels > 0,
-                  "max pixels is " << options.max_pixels << ", must be positive");
-    YEOUL_REQUIRE(options.latency_target_ms >= 0 && options.latency_target_ms <= kMaxMs,
-                  "latency target is " << options.latency_target_ms
-                                       << " ms, must be 0 for the default, to a day");
-    YEOUL_REQUIRE(options.max_wait_ms >= 0 && options.max_wait_ms <= kMaxMs,
-                  "max wait is " << options.max_wait_ms << " ms, must be 0 for no limit, to a day");
-}
-
-} // namespace
 
 class Engine::Impl : public Session {
 public:
@@ -66,7 +41,7 @@ Engine::~Engine() = default;
 
 Engine Engine::open(const EngineOptions& options) {
     try {
-        require_options(options);
+        require_valid(options);
         return Engine(std::make_unique<Impl>(open_backend(options), options));
     } catch (const std::bad_alloc&) {
         throw Error(ErrorCode::out_of_memory,
@@ -108,6 +83,10 @@ const DeviceInfo& Engine::device() const {
 }
 EngineStats Engine::stats() const {
     return impl_->stats();
+}
+
+std::string Engine::memory_snapshot() const {
+    return impl_->memory_snapshot();
 }
 
 std::string_view version() {

@@ -12,7 +12,7 @@
 
 namespace yeoul {
 
-/// Device and pinned memory of a lane, and nothing else: a plan makes it without a device.
+/// Device and pinned memory of a lane, and nothing else: a plan makes it on dry memory.
 struct LaneMemory {
     /// Batches in flight, and one whose results are being read.
     static constexpr int kPieces = 3;

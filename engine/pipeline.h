@@ -10,12 +10,30 @@
 
 namespace yeoul {
 
+/// What a pipeline asks of its device's memory.
+struct PipelineShape {
+    IntakeShape intake;
+    int streams = 1, capacity = 1, dim = 0; // capacity: photos of the largest batch
+    size_t arena_bytes = 0;                 // of a stream
+
+    /// `threads` decode. Slots hold four batches per stream and a photo per decoding thread.
+    static PipelineShape of(const VisionModel& model, const DeviceProperties& device, int capacity,
+                            int streams, int threads);
+};
+
+/// The memory of a pipeline, taken in the same order; for plans.
+struct PipelineMemory {
+    PipelineMemory(Device& memory, const PipelineShape& shape);
+    IntakeMemory intake;
+    std::vector<LaneMemory> lanes;
+};
+
 class Pipeline final : public Stages {
 public:
-    /// Graphs of `batches` on each of `streams` lanes; `shape.slots` photo slots. Memory comes from
-    /// `memory`, a view of the device.
+    /// Graphs of `batches`, up to shape.capacity, on each lane. Memory comes from `memory`, a view
+    /// of the device.
     Pipeline(Backend& backend, Device& memory, VisionModel& model, const std::vector<int>& batches,
-             int streams, const IntakeShape& shape, const loader::Preprocessor& preprocessor,
+             const PipelineShape& shape, const loader::Preprocessor& preprocessor,
              const loader::DecodeOptions& decode);
 
     Intake& intake() { return intake_; }

@@ -22,6 +22,9 @@ struct DeviceProperties {
     int compute_units = 0;    // SMs, or threads used for math
     size_t total_bytes = 0;   // of device memory
     bool host_memory = false; // device pointers can be dereferenced by the host
+    /// Its memory is numbers, for planning: nobody may dereference a pointer of it, not even a
+    /// kernel. Copies and `zero` do nothing.
+    bool dry = false;
 };
 
 enum class CopyKind { host_to_device, device_to_host, device_to_device };
@@ -46,6 +49,8 @@ class Device {
 public:
     virtual ~Device() = default;
     virtual const DeviceProperties& properties() const = 0;
+    /// Bytes that `allocate` could give now, as far as the system says; others may take them first.
+    virtual size_t free_bytes() const = 0;
 
     /// At least 256-byte aligned, contents undefined. Throws `OutOfMemory`. 0 bytes gives nullptr.
     virtual void* allocate(size_t bytes) = 0;

@@ -284,9 +284,12 @@ public:
     /// it. Empty where there is nothing to choose from.
     virtual std::string tune_gemms(double seconds) = 0;
 
-    /// Ops made from here on take the memory of their weights from `memory`, a view of this device
-    /// that outlives them. Before, and on a CPU always, it comes from the backend itself.
-    virtual void place_weights(Device& /*memory*/) {}
+    /// Ops made from here on take the memory of their weights, and pinned memory while they are
+    /// made, from `memory`, a view of this device that outlives them. Before, it comes from the
+    /// backend itself. Where `memory` is dry (`DeviceProperties`), an op is made with the very same
+    /// requests for memory and without a look at its weights; it knows its sizes and its kernels
+    /// and cannot be called.
+    virtual void place_weights(Device& memory) = 0;
 
     /// nullptr where the device is the host, which resizes with loader/resize.h.
     virtual std::unique_ptr<Resize> resize(const ResizeDesc& desc) = 0;

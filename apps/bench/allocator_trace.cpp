@@ -4,11 +4,14 @@
 #include <fstream>
 #include <memory>
 #include <sstream>
+#include <utility>
+
+#include "loader/line_reader.h"
 
 namespace yeoul::bench {
 namespace {
 
-bool read_tag(const std::string& word, MemoryTag& tag) {
+bool read_tag(std::string_view word, MemoryTag& tag) {
     for (int i = 0; i < kMemoryTags; ++i)
         if (name(static_cast<MemoryTag>(i)) == word) {
             tag = static_cast<MemoryTag>(i);
@@ -22,23 +25,21 @@ bool read_tag(const std::string& word, MemoryTag& tag) {
 Trace read_trace(const std::string& file) {
     std::ifstream in(file);
     YEOUL_REQUIRE(in, "--trace is '" << file << "', which cannot be read");
+    std::ostringstream text;
+    text << in.rdbuf();
+    const std::string all = text.str();
     Trace trace;
     std::vector<size_t> live;
     size_t sum = 0;
-    int number = 0;
-    for (std::string line; std::getline(in, line);) {
-        ++number;
-        if (line.empty() || line[0] == '#')
-            continue;
-        std::istringstream words(line);
-        std::string what, tag;
+    for (loader::LineReader lines(all); lines.next();) {
         TraceStep step;
-        bool good = static_cast<bool>(words >> what >> step.block) && step.block >= 0;
+        const std::string_view what = lines.word();
+        bool good = lines.read(step.block) && step.block >= 0;
         if (good && what == "a") {
-            good = static_cast<bool>(words >> step.bytes >> tag >> step.stream) && step.bytes > 0 &&
-                   step.bytes <= BlockPolicy::kMaxBytes && read_tag(tag, step.tag) &&
-                   step.stream >= 0 && step.stream < StreamPools::kStreams &&
-                   step.block == trace.blocks;
+            good = lines.read(step.bytes) && read_tag(lines.word(), step.tag) &&
+                   lines.read(step.stream) && step.bytes > 0 &&
+                   step.bytes <= BlockPolicy::kMaxBytes && step.stream >= 0 &&
+                   step.stream < StreamPools::kStreams && step.block == trace.blocks;
             if (good) {
                 live.push_back(step.bytes);
                 ++trace.blocks;
@@ -51,9 +52,11 @@ Trace read_trace(const std::string& file) {
             if (good)
                 sum -= std::exchange(live[step.block], 0);
         }
-        YEOUL_REQUIRE(good, "--trace is '" << file << "', whose line " << number << " is '" << line
-                                           << "'; must be 'a ID BYTES TAG STREAM', ids from 0 on, "
-                                              "or 'f ID' of a live one");
+        YEOUL_REQUIRE(good && lines.at_end(),
+                      "--trace is '" << file << "', whose line " << lines.number() << " is '"
+                                     << lines.line()
+                                     << "'; must be 'a ID BYTES TAG STREAM', ids from 0 on, or "
+                                        "'f ID' of a live one");
         trace.steps.push_back(step);
     }
     YEOUL_REQUIRE(trace.blocks > 0, "--trace is '" << file << "', which holds no step");

@@ -4,6 +4,7 @@
 #include <yeoul/error.h>
 
 #include "apps/cli/command_line.h"
+#include "engine/memory/byte_size.h"
 #include "loader/nearest_name.h"
 
 namespace yeoul::cli {
@@ -82,6 +83,18 @@ Command& Command::number(std::string name, std::string value, std::string help, 
     return add({std::move(name), std::move(value), std::move(help), false,
                 [&into, least, most](const std::string& text, const std::string& label) {
                     into = static_cast<int>(parse_number(text, label, least, most));
+                }});
+}
+
+Command& Command::bytes(std::string name, std::string value, std::string help, size_t& into) {
+    return add({std::move(name), std::move(value), std::move(help), false,
+                [&into](const std::string& text, const std::string& label) {
+                    const std::optional<size_t> bytes = parse_bytes(text);
+                    YEOUL_REQUIRE(bytes && *bytes > 0,
+                                  label << " is '" << text
+                                        << "', must be a size such as 15GiB, 512MiB, 64KiB or a "
+                                           "number of bytes, at least 1");
+                    into = *bytes;
                 }});
 }
 

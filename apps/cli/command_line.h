@@ -39,6 +39,8 @@ public:
                     int64_t most);
     Command& number(std::string name, std::string value, std::string help, int64_t& into,
                     int64_t least, int64_t most);
+    /// "15GiB", "512MiB", "64KiB" or bytes; at least 1.
+    Command& bytes(std::string name, std::string value, std::string help, size_t& into);
     /// "1,8,32"
     Command& numbers(std::string name, std::string value, std::string help, std::vector<int>& into,
                      int64_t least, int64_t most);

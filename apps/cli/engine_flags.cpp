@@ -18,6 +18,10 @@ void EngineFlags::add_device(Command& command) {
                 batch_size, 1, 1024)
         .number("streams", "N", "compute streams, which share the weights (default: 1)", streams, 1,
                 4)
+        .bytes("budget", "SIZE",
+               "the most device memory, as in 15GiB or 512MiB; what needs more is refused before "
+               "it starts (default: what is free)",
+               budget)
         .number("threads", "N", "host threads for decoding and math (default: the cores)", threads,
                 1, 1024);
 }
@@ -55,6 +59,7 @@ EngineOptions EngineFlags::options(Console& console) const {
     options.batch_size = batch_size;
     options.streams = streams;
     options.threads = threads;
+    options.memory_budget_bytes = budget;
     options.max_pixels = max_pixels;
     options.exif_rotate = exif_rotate;
     options.drop_alpha = alpha == "drop";

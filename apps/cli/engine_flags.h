@@ -14,6 +14,7 @@ struct EngineFlags {
     std::string model;
     std::string device = "auto", precision = "auto", decode = "exact", alpha = "white";
     int batch_size = 0, streams = 1, threads = 0;
+    size_t budget = 0;
     int64_t max_pixels = EngineOptions{}.max_pixels;
     bool exif_rotate = false;
     bool quiet = false, verbose = false;

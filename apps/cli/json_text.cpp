@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "loader/json.h"
+
 namespace yeoul::cli {
 
 void append_number(std::string& text, float value) {
@@ -18,6 +20,24 @@ std::string json_array(std::span<const float> values) {
         append_number(json, values[i]);
     }
     return json + ']';
+}
+
+JsonObject& JsonObject::text(std::string_view key, std::string_view value) {
+    return raw(key, loader::json_quote(value));
+}
+
+JsonObject& JsonObject::number(std::string_view key, int64_t value) {
+    return raw(key, std::to_string(value));
+}
+
+JsonObject& JsonObject::boolean(std::string_view key, bool value) {
+    return raw(key, value ? "true" : "false");
+}
+
+JsonObject& JsonObject::raw(std::string_view key, std::string_view json) {
+    body_ += (body_.empty() ? "" : ", ") + loader::json_quote(key) + ": ";
+    body_ += json;
+    return *this;
 }
 
 } // namespace yeoul::cli

@@ -7,6 +7,7 @@ namespace yeoul::run {
 
 cli::Command embed_command();
 cli::Command inspect_command();
+cli::Command plan_command();
 cli::Command synth_command();
 cli::Command tune_command();
 cli::Command doctor_command();

@@ -5,16 +5,13 @@
 #include "apps/cli/console.h"
 #include "apps/cli/engine_flags.h"
 #include "apps/cli/exit_code.h"
+#include "apps/cli/json_text.h"
 #include "apps/cli/table.h"
 #include "apps/run/commands.h"
-#include "loader/json.h"
+#include "engine/memory/byte_size.h"
 
 namespace yeoul::run {
 namespace {
-
-std::string mebibytes(int64_t bytes) {
-    return cli::fixed(static_cast<double>(bytes) / (1 << 20), 1) + " MiB";
-}
 
 constexpr size_t kTerminalWidth = 120;
 
@@ -76,49 +73,22 @@ std::string as_table(const ModelInfo& info, const DeviceInfo& device, const Engi
     facts.push_back({"device", "kind", device.kind});
     facts.push_back({"", "name", device.name});
     facts.push_back({"", "dtype", std::string(name(device.dtype))});
-    facts.push_back({"memory", "weights", mebibytes(stats.weight_bytes)});
-    facts.push_back({"", "activations", mebibytes(stats.activation_bytes)});
-    facts.push_back({"", "staging", mebibytes(stats.staging_bytes)});
+    facts.push_back({"memory", "weights", bytes_text(stats.weight_bytes)});
+    facts.push_back({"", "activations", bytes_text(stats.activation_bytes)});
+    facts.push_back({"", "staging", bytes_text(stats.staging_bytes)});
     return cli::table({{"group"}, {"key"}, {"value"}}, facts) + '\n' + ops_table(info.ops);
 }
 
-class JsonObject {
-public:
-    JsonObject& text(std::string_view key, std::string_view value) {
-        return raw(key, loader::json_quote(value));
-    }
-    JsonObject& number(std::string_view key, int64_t value) {
-        return raw(key, std::to_string(value));
-    }
-    JsonObject& raw(std::string_view key, std::string_view json) {
-        body_ += (body_.empty() ? "" : ", ") + loader::json_quote(key) + ": ";
-        body_ += json;
-        return *this;
-    }
-    std::string str() const { return "{" + body_ + "}"; }
-
-private:
-    std::string body_;
-};
-
-template <class Items, class ToJson>
-std::string json_list(const Items& items, ToJson to_json) {
-    std::string list;
-    for (const auto& item : items)
-        list += (list.empty() ? "\n  " : ",\n  ") + to_json(item);
-    return "[" + list + "]";
-}
-
 std::string as_json(const ModelInfo& info, const DeviceInfo& device, const EngineStats& stats) {
-    const std::string facts = json_list(info.facts, [](const Fact& fact) {
-        return JsonObject()
+    const std::string facts = cli::json_list(info.facts, [](const Fact& fact) {
+        return cli::JsonObject()
             .text("group", fact.group)
             .text("key", fact.key)
             .text("value", fact.value)
             .str();
     });
-    const std::string ops = json_list(info.ops, [](const OpPlan& op) {
-        return JsonObject()
+    const std::string ops = cli::json_list(info.ops, [](const OpPlan& op) {
+        return cli::JsonObject()
             .text("op", op.op)
             .text("shape", op.shape)
             .text("target", op.target)
@@ -126,12 +96,12 @@ std::string as_json(const ModelInfo& info, const DeviceInfo& device, const Engin
             .text("why", op.why)
             .str();
     });
-    const std::string memory = JsonObject()
+    const std::string memory = cli::JsonObject()
                                    .number("weight_bytes", stats.weight_bytes)
                                    .number("activation_bytes", stats.activation_bytes)
                                    .number("staging_bytes", stats.staging_bytes)
                                    .str();
-    const std::string ran_on = JsonObject()
+    const std::string ran_on = cli::JsonObject()
                                    .text("kind", device.kind)
                                    .text("name", device.name)
                                    .text("dtype", name(device.dtype))
@@ -139,7 +109,7 @@ std::string as_json(const ModelInfo& info, const DeviceInfo& device, const Engin
                                    .number("streams", device.streams)
                                    .number("batch_size", device.batch_size)
                                    .str();
-    return JsonObject()
+    return cli::JsonObject()
                .text("family", info.family)
                .text("path", info.path.string())
                .number("dim", info.dim)

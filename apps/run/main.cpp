@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
         {.name = "engine-run",
          .summary = "Yeoul: photos in, vectors out.",
          .version = cli::version_text("engine-run"),
-         .commands = {run::embed_command(), run::inspect_command(), run::synth_command(),
-                      run::tune_command(), run::doctor_command()}},
+         .commands = {run::embed_command(), run::inspect_command(), run::plan_command(),
+                      run::synth_command(), run::tune_command(), run::doctor_command()}},
         argc, argv);
 }

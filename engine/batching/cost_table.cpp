@@ -6,6 +6,8 @@
 
 #include <yeoul/error.h>
 
+#include "loader/line_reader.h"
+
 namespace yeoul::batching {
 namespace {
 
@@ -121,30 +123,11 @@ std::string CostTable::to_text() const {
 
 CostTable CostTable::from_text(std::string_view text) {
     std::vector<BatchCost> buckets;
-    for (int line = 1; !text.empty(); ++line) {
-        const size_t end = std::min(text.find('\n'), text.size());
-        std::string_view words = text.substr(0, end);
-        text.remove_prefix(std::min(end + 1, text.size()));
-        words = words.substr(0, words.find('#'));
-        const auto skip = [&words] {
-            words.remove_prefix(std::min(words.find_first_not_of(" \t\r"), words.size()));
-        };
-        const auto read = [&words](auto& into) {
-            const auto [rest, error] = std::from_chars(words.begin(), words.end(), into);
-            words.remove_prefix(static_cast<size_t>(rest - words.begin()));
-            return error == std::errc();
-        };
-        skip();
-        if (words.empty())
-            continue;
+    for (loader::LineReader lines(text); lines.next();) {
         BatchCost cost;
-        bool good = read(cost.batch);
-        skip();
-        good = good && read(cost.us);
-        skip();
-        YEOUL_REQUIRE(good && words.empty(), "line " << line
-                                                     << " of the cost table is not \"batch "
-                                                        "microseconds\"");
+        YEOUL_REQUIRE(lines.read(cost.batch) && lines.read(cost.us) && lines.at_end(),
+                      "line " << lines.number()
+                              << " of the cost table is not \"batch microseconds\"");
         buckets.push_back(cost);
     }
     return CostTable(std::move(buckets));

@@ -53,6 +53,10 @@ struct EngineOptions {
     /// Host threads: decoding has so many, and so has math, shared by the streams. With one stream
     /// the two take turns. 0 takes the cores this process may use.
     int threads = 0;
+    /// The most bytes that the engine may hold on the device: what it allocates there and what the
+    /// driver adds; on a CPU, its staging as well. 0: what the device has free. An engine that
+    /// would not fit is refused before its first allocation.
+    size_t memory_budget_bytes = 0;
     /// Photos with more pixels are refused (`image_too_large`) before they are decoded.
     /// The default is Pillow's own limit.
     int64_t max_pixels = 178'956'970;
@@ -155,12 +159,23 @@ struct DeviceInfo {
     int streams = 1, threads = 1, batch_size = 1;
 };
 
+/// What one part of an engine holds.
+struct MemoryUse {
+    std::string tag;     // "weights", "activations", "staging"
+    bool pinned = false; // host memory that copies use; else the device's
+    int64_t allocated_bytes = 0, reserved_bytes = 0;
+    int64_t peak_bytes = 0; // allocated at a time, at most
+};
+
 struct EngineStats {
     int64_t photos = 0, failed = 0, batches = 0; // batches: forward passes
     double decode_seconds = 0;  // of all decoding threads: read, decode, preprocess
     double compute_seconds = 0; // of all compute streams
     int64_t weight_bytes = 0, activation_bytes = 0, staging_bytes = 0;
     double load_seconds = 0;
+    std::vector<MemoryUse> memory = {};
+    /// Of device and pinned memory; stays 0 while only photos are served.
+    int64_t device_allocations_since_ready = 0;
 
     std::array<int64_t, kErrorCodes> errors = {}; // failed photos by `ErrorCode`
     int64_t waiting = 0;                          // photos now, to be decoded or computed
@@ -178,7 +193,8 @@ struct EngineStats {
 class YEOUL_API Engine {
 public:
     /// Loads the model and prepares everything that photos need, graphs included.
-    /// Throws `Error` with code `model`, `device`, `out_of_memory` or `invalid_argument`.
+    /// Throws `Error` with code `model`, `device`, `out_of_memory` or `invalid_argument`;
+    /// `out_of_memory` says what is needed, what there is and the largest batch that would fit.
     static Engine open(const EngineOptions& options);
 
     Engine(Engine&&) noexcept;
@@ -200,6 +216,8 @@ public:
     const ModelInfo& info() const;
     const DeviceInfo& device() const;
     EngineStats stats() const;
+    /// Every segment and block that the engine holds, as JSON, without addresses.
+    std::string memory_snapshot() const;
 
 private:
     class Impl;

@@ -7,10 +7,10 @@
 #include <limits>
 
 #include "kernels/checks.h"
-#include "kernels/cpu/memory.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/processor.h"
 #include "kernels/cpu/threads.h"
+#include "kernels/cpu/weights.h"
 
 namespace yeoul::cpu {
 namespace {
@@ -22,10 +22,10 @@ constexpr size_t kGroupBytes = size_t{2} << 20;
 
 class CpuAttention : public Attention {
 public:
-    CpuAttention(const Onednn& onednn, const AttentionDesc& desc)
-        : onednn_(onednn), desc_(desc), batches_("attention", desc.batches) {
+    CpuAttention(const Context& context, const AttentionDesc& desc)
+        : onednn_(context.onednn), desc_(desc), batches_("attention", desc.batches) {
         if (desc.causal)
-            make_mask();
+            make_mask(context);
         size_t scores_bytes = 0, weights_bytes = 0, scratchpad_bytes = 0;
         for (int batch : batches_.sizes()) {
             plans_.push_back(plan(batch));
@@ -108,9 +108,11 @@ private:
     }
 
     // (tokens, tokens): 0 where token i sees token j, else -infinity. The product is added to it.
-    void make_mask() {
+    void make_mask(const Context& context) {
         const size_t tokens = desc_.tokens;
-        mask_ = Buffer(sizeof(float) * tokens * tokens);
+        mask_ = Weights(context.memory, sizeof(float) * tokens * tokens);
+        if (context.memory.properties().dry)
+            return;
         for (size_t i = 0; i < tokens; ++i)
             for (size_t j = 0; j < tokens; ++j)
                 mask_.floats()[i * tokens + j] =
@@ -188,22 +190,22 @@ private:
     Onednn onednn_;
     AttentionDesc desc_;
     Batches batches_;
-    Buffer mask_;
+    Weights mask_;
     std::vector<Plan> plans_;
     size_t scores_offset_ = 0, weights_offset_ = 0, scratchpad_offset_ = 0, scratch_bytes_ = 0;
 };
 
 } // namespace
 
-std::unique_ptr<Attention> make_attention(const Onednn& onednn, const AttentionDesc& desc) {
+std::unique_ptr<Attention> make_attention(const Context& context, const AttentionDesc& desc) {
     require_positive("attention", "tokens", desc.tokens);
     require_positive("attention", "heads", desc.heads);
     require_positive("attention", "head_dim", desc.head_dim);
     YEOUL_REQUIRE(desc.scale > 0, "attention: scale is " << desc.scale << ", must be positive");
     require_computable("attention", "dtype", desc.dtype);
     std::unique_ptr<Attention> made;
-    run_with_math_threads(onednn.threads,
-                          [&] { made = std::make_unique<CpuAttention>(onednn, desc); });
+    run_with_math_threads(context.onednn.threads,
+                          [&] { made = std::make_unique<CpuAttention>(context, desc); });
     return made;
 }
 

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "kernels/cpu/event.h"
+#include "kernels/cpu/free_memory.h"
 #include "kernels/cpu/graph.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/ops.h"
@@ -26,6 +27,7 @@ public:
     }
 
     const DeviceProperties& properties() const override { return properties_; }
+    size_t free_bytes() const override { return free_memory_bytes(); }
 
     void* allocate(size_t bytes) override { return cpu::allocate(bytes); }
     void release(void* data) noexcept override { cpu::release(data); }
@@ -96,6 +98,7 @@ public:
     }
 
     std::string tune_gemms(double) override { return {}; }
+    void place_weights(Device& memory) override { weights_ = &memory; }
 
     std::unique_ptr<Resize> resize(const ResizeDesc&) override {
         return nullptr; // loader/resize.h does it before pixels come here
@@ -104,22 +107,22 @@ public:
         return make_patches(desc);
     }
     std::unique_ptr<Linear> linear(const LinearDesc& desc, const LinearWeights& w) override {
-        return make_linear(onednn_, desc, w);
+        return make_linear(context(), desc, w);
     }
     std::unique_ptr<TokenEmbedding> token_embedding(const TokenEmbeddingDesc& desc,
                                                     const TokenEmbeddingWeights& w) override {
-        return make_token_embedding(desc, w);
+        return make_token_embedding(context(), desc, w);
     }
     std::unique_ptr<LayerNorm> layer_norm(const LayerNormDesc& desc,
                                           const NormWeights& w) override {
-        return make_layer_norm(onednn_, desc, w);
+        return make_layer_norm(context(), desc, w);
     }
     std::unique_ptr<Attention> attention(const AttentionDesc& desc) override {
-        return make_attention(onednn_, desc);
+        return make_attention(context(), desc);
     }
     std::unique_ptr<EmbeddingHead> embedding_head(const EmbeddingHeadDesc& desc,
                                                   const EmbeddingHeadWeights& w) override {
-        return make_embedding_head(onednn_, desc, w);
+        return make_embedding_head(context(), desc, w);
     }
     std::unique_ptr<Similarity> similarity(const SimilarityDesc& desc) override {
         return make_similarity(desc);
@@ -127,7 +130,10 @@ public:
     std::unique_ptr<TopK> top_k(const TopKDesc& desc) override { return make_top_k(desc); }
 
 private:
+    Context context() const { return {.onednn = onednn_, .memory = *weights_}; }
+
     Onednn onednn_;
+    Device* weights_ = this; // what weights are allocated from
     DeviceProperties properties_;
 };
 

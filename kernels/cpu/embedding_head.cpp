@@ -3,12 +3,12 @@
 
 #include "kernels/checks.h"
 #include "kernels/convert.h"
-#include "kernels/cpu/memory.h"
 #include "kernels/cpu/norm_row.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/packed_linear.h"
 #include "kernels/cpu/processor.h"
 #include "kernels/cpu/threads.h"
+#include "kernels/cpu/weights.h"
 
 namespace yeoul::cpu {
 namespace {
@@ -24,12 +24,12 @@ LinearDesc projection_desc(const EmbeddingHeadDesc& desc) {
 template <class X, class Compute>
 class CpuEmbeddingHead : public EmbeddingHead {
 public:
-    CpuEmbeddingHead(const Onednn& onednn, const EmbeddingHeadDesc& desc,
+    CpuEmbeddingHead(const Context& context, const EmbeddingHeadDesc& desc,
                      const EmbeddingHeadWeights& weights)
         : desc_(desc), batches_("embedding_head", desc.batches),
-          norm_weight_(stack_fp32({weights.norm.weight})),
-          norm_bias_(stack_fp32({weights.norm.bias})),
-          projection_("embedding_head", onednn, projection_desc(desc),
+          norm_weight_(stack_fp32(context, {weights.norm.weight})),
+          norm_bias_(stack_fp32(context, {weights.norm.bias})),
+          projection_("embedding_head", context, projection_desc(desc),
                       {.weight = {weights.projection}, .bias = {}}, batches_.sizes()) {
         ScratchLayout layout;
         row_offset_ = layout.add(sizeof(float) * desc.dim);
@@ -94,14 +94,14 @@ private:
 
     EmbeddingHeadDesc desc_;
     Batches batches_;
-    Buffer norm_weight_, norm_bias_;
+    Weights norm_weight_, norm_bias_;
     PackedLinear projection_;
     size_t row_offset_ = 0, normalized_offset_ = 0, scratchpad_offset_ = 0, scratch_bytes_ = 0;
 };
 
 } // namespace
 
-std::unique_ptr<EmbeddingHead> make_embedding_head(const Onednn& onednn,
+std::unique_ptr<EmbeddingHead> make_embedding_head(const Context& context,
                                                    const EmbeddingHeadDesc& desc,
                                                    const EmbeddingHeadWeights& weights) {
     require_positive("embedding_head", "tokens", desc.tokens);
@@ -112,16 +112,16 @@ std::unique_ptr<EmbeddingHead> make_embedding_head(const Onednn& onednn,
     require_weight("embedding_head", "norm weight", weights.norm.weight, desc.dim);
     require_weight("embedding_head", "norm bias", weights.norm.bias, desc.dim);
     std::unique_ptr<EmbeddingHead> made;
-    run_with_math_threads(onednn.threads, [&] {
+    run_with_math_threads(context.onednn.threads, [&] {
         const bool narrow_x = desc.x == DType::bf16, narrow = desc.compute == DType::bf16;
         if (narrow_x && narrow)
-            made = std::make_unique<CpuEmbeddingHead<Bf16, Bf16>>(onednn, desc, weights);
+            made = std::make_unique<CpuEmbeddingHead<Bf16, Bf16>>(context, desc, weights);
         else if (narrow_x)
-            made = std::make_unique<CpuEmbeddingHead<Bf16, float>>(onednn, desc, weights);
+            made = std::make_unique<CpuEmbeddingHead<Bf16, float>>(context, desc, weights);
         else if (narrow)
-            made = std::make_unique<CpuEmbeddingHead<float, Bf16>>(onednn, desc, weights);
+            made = std::make_unique<CpuEmbeddingHead<float, Bf16>>(context, desc, weights);
         else
-            made = std::make_unique<CpuEmbeddingHead<float, float>>(onednn, desc, weights);
+            made = std::make_unique<CpuEmbeddingHead<float, float>>(context, desc, weights);
     });
     return made;
 }

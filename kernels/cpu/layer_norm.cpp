@@ -2,20 +2,20 @@
 #include <algorithm>
 
 #include "kernels/checks.h"
-#include "kernels/convert.h"
-#include "kernels/cpu/memory.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/processor.h"
 #include "kernels/cpu/threads.h"
+#include "kernels/cpu/weights.h"
 
 namespace yeoul::cpu {
 namespace {
 
 class CpuLayerNorm : public LayerNorm {
 public:
-    CpuLayerNorm(const Onednn& onednn, const LayerNormDesc& desc, const NormWeights& weights)
-        : onednn_(onednn), desc_(desc), batches_("layer_norm", desc.batches),
-          weight_(stack_fp32({weights.weight})), bias_(stack_fp32({weights.bias})) {
+    CpuLayerNorm(const Context& context, const LayerNormDesc& desc, const NormWeights& weights)
+        : onednn_(context.onednn), desc_(desc), batches_("layer_norm", desc.batches),
+          weight_(stack_fp32(context, {weights.weight})),
+          bias_(stack_fp32(context, {weights.bias})) {
         for (int batch : batches_.sizes())
             plans_.push_back(plan(batch));
         ScratchLayout layout;
@@ -98,14 +98,14 @@ private:
     Onednn onednn_;
     LayerNormDesc desc_;
     Batches batches_;
-    Buffer weight_, bias_;
+    Weights weight_, bias_;
     std::vector<Plan> plans_;
     size_t scratchpad_offset_ = 0, scratch_bytes_ = 0;
 };
 
 } // namespace
 
-std::unique_ptr<LayerNorm> make_layer_norm(const Onednn& onednn, const LayerNormDesc& desc,
+std::unique_ptr<LayerNorm> make_layer_norm(const Context& context, const LayerNormDesc& desc,
                                            const NormWeights& weights) {
     require_positive("layer_norm", "rows", desc.rows);
     require_positive("layer_norm", "dim", desc.dim);
@@ -117,8 +117,8 @@ std::unique_ptr<LayerNorm> make_layer_norm(const Onednn& onednn, const LayerNorm
     require_weight("layer_norm", "weight", weights.weight, desc.dim);
     require_weight("layer_norm", "bias", weights.bias, desc.dim);
     std::unique_ptr<LayerNorm> made;
-    run_with_math_threads(onednn.threads,
-                          [&] { made = std::make_unique<CpuLayerNorm>(onednn, desc, weights); });
+    run_with_math_threads(context.onednn.threads,
+                          [&] { made = std::make_unique<CpuLayerNorm>(context, desc, weights); });
     return made;
 }
 

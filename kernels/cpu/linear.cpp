@@ -41,7 +41,7 @@ private:
 
 } // namespace
 
-std::unique_ptr<Linear> make_linear(const Onednn& onednn, const LinearDesc& desc,
+std::unique_ptr<Linear> make_linear(const Context& context, const LinearDesc& desc,
                                     const LinearWeights& weights) {
     require_positive("linear", "rows", desc.rows);
     require_positive("linear", "in", desc.in);
@@ -55,9 +55,9 @@ std::unique_ptr<Linear> make_linear(const Onednn& onednn, const LinearDesc& desc
     for (int batch : batches.sizes())
         rows.push_back(total_rows("linear", batch, desc.rows));
     std::unique_ptr<Linear> made;
-    run_with_math_threads(onednn.threads, [&] {
+    run_with_math_threads(context.onednn.threads, [&] {
         made = std::make_unique<CpuLinear>(desc, std::move(batches),
-                                           PackedLinear("linear", onednn, desc, weights, rows));
+                                           PackedLinear("linear", context, desc, weights, rows));
     });
     return made;
 }

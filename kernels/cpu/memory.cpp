@@ -7,8 +7,6 @@
 
 #include <yeoul/error.h>
 
-#include "kernels/convert.h"
-
 namespace yeoul::cpu {
 namespace {
 
@@ -41,19 +39,6 @@ void* allocate(size_t bytes) {
 
 void release(void* data) noexcept {
     std::free(data);
-}
-
-Buffer stack_fp32(const std::vector<View>& parts) {
-    size_t count = 0;
-    for (const View& part : parts)
-        count += part.elements();
-    Buffer stacked(count * sizeof(float));
-    float* y = stacked.floats();
-    for (const View& part : parts) {
-        to_fp32(part.data, part.dtype, part.elements(), y);
-        y += part.elements();
-    }
-    return stacked;
 }
 
 } // namespace yeoul::cpu

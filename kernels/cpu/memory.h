@@ -1,11 +1,8 @@
-// Host memory for weights, activations and staging.
+// Host memory: the device's own, and blocks for what lasts no longer than a call.
 #pragma once
 
 #include <cstddef>
 #include <memory>
-#include <vector>
-
-#include <yeoul/types.h>
 
 namespace yeoul::cpu {
 
@@ -27,15 +24,11 @@ public:
     Buffer() = default;
     explicit Buffer(size_t bytes) : data_(allocate(bytes)), bytes_(bytes) {}
     void* data() const { return data_.get(); }
-    float* floats() const { return static_cast<float*>(data_.get()); }
     size_t bytes() const { return bytes_; }
 
 private:
     std::unique_ptr<void, Release> data_;
     size_t bytes_ = 0;
 };
-
-/// The parts one behind the other, as fp32.
-Buffer stack_fp32(const std::vector<View>& parts);
 
 } // namespace yeoul::cpu

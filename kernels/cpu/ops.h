@@ -3,20 +3,21 @@
 
 #include <memory>
 
-#include "kernels/cpu/onednn.h"
+#include "kernels/cpu/context.h"
 #include "kernels/ops.h"
 
 namespace yeoul::cpu {
 
 std::unique_ptr<Patches> make_patches(const PatchesDesc& desc);
-std::unique_ptr<Linear> make_linear(const Onednn& onednn, const LinearDesc& desc,
+std::unique_ptr<Linear> make_linear(const Context& context, const LinearDesc& desc,
                                     const LinearWeights& weights);
-std::unique_ptr<TokenEmbedding> make_token_embedding(const TokenEmbeddingDesc& desc,
+std::unique_ptr<TokenEmbedding> make_token_embedding(const Context& context,
+                                                     const TokenEmbeddingDesc& desc,
                                                      const TokenEmbeddingWeights& weights);
-std::unique_ptr<LayerNorm> make_layer_norm(const Onednn& onednn, const LayerNormDesc& desc,
+std::unique_ptr<LayerNorm> make_layer_norm(const Context& context, const LayerNormDesc& desc,
                                            const NormWeights& weights);
-std::unique_ptr<Attention> make_attention(const Onednn& onednn, const AttentionDesc& desc);
-std::unique_ptr<EmbeddingHead> make_embedding_head(const Onednn& onednn,
+std::unique_ptr<Attention> make_attention(const Context& context, const AttentionDesc& desc);
+std::unique_ptr<EmbeddingHead> make_embedding_head(const Context& context,
                                                    const EmbeddingHeadDesc& desc,
                                                    const EmbeddingHeadWeights& weights);
 std::unique_ptr<Similarity> make_similarity(const SimilarityDesc& desc);

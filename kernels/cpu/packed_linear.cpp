@@ -4,8 +4,6 @@
 #include <cstdint>
 
 #include "kernels/checks.h"
-#include "kernels/convert.h"
-#include "kernels/cpu/memory.h"
 
 namespace yeoul::cpu {
 namespace {
@@ -60,9 +58,9 @@ void check_parts(const char* op, const LinearDesc& desc, const LinearWeights& we
 
 } // namespace
 
-PackedLinear::PackedLinear(const char* op, const Onednn& onednn, const LinearDesc& desc,
+PackedLinear::PackedLinear(const char* op, const Context& context, const LinearDesc& desc,
                            const LinearWeights& weights, const std::vector<int>& rows)
-    : onednn_(onednn), desc_(desc), has_bias_(!weights.bias.empty()) {
+    : onednn_(context.onednn), desc_(desc), has_bias_(!weights.bias.empty()) {
     check_parts(op, desc, weights);
     // The layout that suits the most rows serves all.
     const Form form = choose_form(rows.back());
@@ -71,14 +69,24 @@ PackedLinear::PackedLinear(const char* op, const Onednn& onednn, const LinearDes
         plans_.push_back(plan(form, count, packed));
         scratch_bytes_ = std::max(scratch_bytes_, plans_.back().scratchpad.get_size());
     }
-    bias_ = stack_fp32(weights.bias);
-    weight_ = Buffer(packed.get_size());
-    const View& first = weights.weight.front();
-    const bool in_place = weights.weight.size() == 1 && first.dtype == DType::f32 &&
+    bias_ = stack_fp32(context, weights.bias);
+    pack(context, weights.weight, weight_desc(form, false), packed);
+}
+
+// From the file's own memory where that is one run of floats, else by way of staging.
+void PackedLinear::pack(const Context& context, const std::vector<View>& parts,
+                        const memory::desc& plain, const memory::desc& packed) {
+    weight_ = Weights(context.memory, packed.get_size());
+    const View& first = parts.front();
+    const bool in_place = parts.size() == 1 && first.dtype == DType::f32 &&
                           reinterpret_cast<uintptr_t>(first.data) % alignof(float) == 0;
-    const Buffer stacked = in_place ? Buffer() : stack_fp32(weights.weight);
-    reorder_now(onednn_, weight_desc(form, false), in_place ? first.data : stacked.data(), packed,
-                weight_.data());
+    const PinnedMemory staging =
+        make_pinned_memory(context.memory, in_place ? 0 : count_values(parts) * sizeof(float));
+    if (context.memory.properties().dry)
+        return;
+    if (!in_place)
+        stack_fp32(parts, static_cast<float*>(staging.get()));
+    reorder_now(onednn_, plain, in_place ? first.data : staging.get(), packed, weight_.data());
 }
 
 // oneDNN 2.6 has a matrix product on packed weights for AVX-512 ("brg"). For AVX2 it has only a

@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/memory.h"
-#include "kernels/cpu/onednn.h"
+#include "kernels/cpu/weights.h"
 #include "kernels/ops.h"
 
 namespace yeoul::cpu {
@@ -15,7 +14,7 @@ class PackedLinear {
 public:
     /// `desc.rows` and `desc.batches` are not used: `rows` has the row counts to plan for, in
     /// ascending order. Call it under `run_with_math_threads`.
-    PackedLinear(const char* op, const Onednn& onednn, const LinearDesc& desc,
+    PackedLinear(const char* op, const Context& context, const LinearDesc& desc,
                  const LinearWeights& weights, const std::vector<int>& rows);
 
     /// `plan` is an index into `rows`.
@@ -35,12 +34,14 @@ private:
     Form choose_form(int rows) const;
     Plan plan(Form form, int rows, const dnnl::memory::desc& weight) const;
     dnnl::memory::desc weight_desc(Form form, bool packed) const;
+    void pack(const Context& context, const std::vector<View>& parts,
+              const dnnl::memory::desc& plain, const dnnl::memory::desc& packed);
 
     Onednn onednn_;
     LinearDesc desc_;
     bool has_bias_;
     std::vector<Plan> plans_;
-    Buffer weight_, bias_;
+    Weights weight_, bias_;
     size_t scratch_bytes_ = 0;
 };
 

@@ -1,10 +1,10 @@
 // Class token, position and the first norm in one pass over the rows: a plain loop.
 #include "kernels/checks.h"
 #include "kernels/convert.h"
-#include "kernels/cpu/memory.h"
 #include "kernels/cpu/norm_row.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/processor.h"
+#include "kernels/cpu/weights.h"
 
 namespace yeoul::cpu {
 namespace {
@@ -12,16 +12,20 @@ namespace {
 template <class X, class Y>
 class CpuTokenEmbedding : public TokenEmbedding {
 public:
-    CpuTokenEmbedding(const TokenEmbeddingDesc& desc, const TokenEmbeddingWeights& weights)
+    CpuTokenEmbedding(const Context& context, const TokenEmbeddingDesc& desc,
+                      const TokenEmbeddingWeights& weights)
         : desc_(desc), batches_("token_embedding", desc.batches),
-          position_(stack_fp32({weights.position})) {
-        const Buffer class_embedding = stack_fp32({weights.class_embedding});
-        for (int i = 0; i < desc.dim; ++i) // the first token is the same for every photo
-            position_.floats()[i] += class_embedding.floats()[i];
+          position_(stack_fp32(context, {weights.position})) {
         if (weights.norm_weight) {
-            norm_weight_ = stack_fp32({weights.norm_weight});
-            norm_bias_ = stack_fp32({weights.norm_bias});
+            norm_weight_ = stack_fp32(context, {weights.norm_weight});
+            norm_bias_ = stack_fp32(context, {weights.norm_bias});
         }
+        if (context.memory.properties().dry)
+            return;
+        std::vector<float> class_embedding(desc.dim);
+        stack_fp32({weights.class_embedding}, class_embedding.data());
+        for (int i = 0; i < desc.dim; ++i) // the first token is the same for every photo
+            position_.floats()[i] += class_embedding[i];
     }
 
     void operator()(const View& x, const View& y, Scratch scratch, StreamRef stream) override {
@@ -72,21 +76,22 @@ private:
 
     TokenEmbeddingDesc desc_;
     Batches batches_;
-    Buffer position_; // (patches + 1, dim), the class embedding added to the first row
-    Buffer norm_weight_, norm_bias_;
+    Weights position_; // (patches + 1, dim), the class embedding added to the first row
+    Weights norm_weight_, norm_bias_;
 };
 
 template <class X>
-std::unique_ptr<TokenEmbedding> make(const TokenEmbeddingDesc& desc,
+std::unique_ptr<TokenEmbedding> make(const Context& context, const TokenEmbeddingDesc& desc,
                                      const TokenEmbeddingWeights& weights) {
     if (desc.y == DType::bf16)
-        return std::make_unique<CpuTokenEmbedding<X, Bf16>>(desc, weights);
-    return std::make_unique<CpuTokenEmbedding<X, float>>(desc, weights);
+        return std::make_unique<CpuTokenEmbedding<X, Bf16>>(context, desc, weights);
+    return std::make_unique<CpuTokenEmbedding<X, float>>(context, desc, weights);
 }
 
 } // namespace
 
-std::unique_ptr<TokenEmbedding> make_token_embedding(const TokenEmbeddingDesc& desc,
+std::unique_ptr<TokenEmbedding> make_token_embedding(const Context& context,
+                                                     const TokenEmbeddingDesc& desc,
                                                      const TokenEmbeddingWeights& weights) {
     require_positive("token_embedding", "patches", desc.patches);
     require_positive("token_embedding", "dim", desc.dim);
@@ -102,7 +107,8 @@ std::unique_ptr<TokenEmbedding> make_token_embedding(const TokenEmbeddingDesc& d
         require_weight("token_embedding", "norm_weight", weights.norm_weight, dim);
         require_weight("token_embedding", "norm_bias", weights.norm_bias, dim);
     }
-    return desc.x == DType::bf16 ? make<Bf16>(desc, weights) : make<float>(desc, weights);
+    return desc.x == DType::bf16 ? make<Bf16>(context, desc, weights)
+                                 : make<float>(context, desc, weights);
 }
 
 } // namespace yeoul::cpu

@@ -105,6 +105,12 @@ public:
     ~CudaBackend() override { (void)cudaStreamDestroy(upload_stream_); }
 
     const DeviceProperties& properties() const override { return properties_; }
+    size_t free_bytes() const override {
+        use();
+        size_t free = 0, total = 0;
+        YEOUL_CUDA(cudaMemGetInfo(&free, &total));
+        return free;
+    }
 
     void* allocate(size_t bytes) override {
         if (bytes == 0)

@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "kernels/checks.h"
-#include "kernels/convert.h"
 #include "kernels/cuda/gemm_plan.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/weights.h"
@@ -33,13 +32,7 @@ public:
         }
         weight_ =
             upload_fp16(context, "weight", weights.weight, desc.in, padded(desc.in, kGemmInner));
-        std::vector<float> bias(padded(desc.out, kGemmPadding), 0.0F);
-        float* end = bias.data();
-        for (const View& part : weights.bias) {
-            to_fp32(part.data, part.dtype, part.elements(), end);
-            end += part.elements();
-        }
-        bias_ = upload(context, bias.data(), bias.size() * sizeof(float));
+        bias_ = upload_fp32(context, weights.bias, padded(desc.out, kGemmPadding));
         if (half_bias)
             half_bias_ = upload_fp16(context, "bias", weights.bias, 1, 1);
     }

@@ -170,11 +170,12 @@ __global__ void __launch_bounds__(kThreads) cut_patches(Args a) {
 }
 
 DeviceWeights upload_table(const Context& context, const PatchesDesc& desc) {
-    std::vector<uint16_t> table;
-    for (const auto& channel : desc.table)
-        for (float value : channel)
-            table.push_back(to_fp16(value));
-    return upload(context, table.data(), kTableBytes);
+    return upload(context, kTableBytes, [&](void* staging) {
+        auto* y = static_cast<uint16_t*>(staging);
+        for (const auto& channel : desc.table)
+            for (float value : channel)
+                *y++ = to_fp16(value);
+    });
 }
 
 class CudaPatches final : public Patches {

@@ -103,14 +103,16 @@ constexpr Kernel kKernels[kMaxRowVectors + 1] = {embed_values,   embed_packs<1>,
                                                  embed_packs<6>, embed_packs<7>, embed_packs<8>};
 
 DeviceWeights upload_positions(const Context& context, const TokenEmbeddingWeights& weights) {
-    std::vector<float> position(weights.position.elements());
-    std::vector<float> class_embedding(weights.class_embedding.elements());
-    to_fp32(weights.position.data, weights.position.dtype, position.size(), position.data());
-    to_fp32(weights.class_embedding.data, weights.class_embedding.dtype, class_embedding.size(),
-            class_embedding.data());
-    for (size_t i = 0; i < class_embedding.size(); ++i)
-        position[i] += class_embedding[i];
-    return upload(context, position.data(), position.size() * sizeof(float));
+    const View& position = weights.position;
+    return upload(context, position.elements() * sizeof(float), [&](void* staging) {
+        auto* y = static_cast<float*>(staging);
+        to_fp32(position.data, position.dtype, position.elements(), y);
+        std::vector<float> first(weights.class_embedding.elements());
+        to_fp32(weights.class_embedding.data, weights.class_embedding.dtype, first.size(),
+                first.data());
+        for (size_t i = 0; i < first.size(); ++i)
+            y[i] += first[i];
+    });
 }
 
 class CudaTokenEmbedding final : public TokenEmbedding {

@@ -1,5 +1,6 @@
 #include "kernels/cuda/weights.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -26,60 +27,78 @@ uint16_t to_fp16(float value) {
     return static_cast<uint16_t>(sign | ((rounded - 0x38000000U) >> 13));
 }
 
-DeviceWeights upload(const Context& context, const void* x, size_t bytes) {
+DeviceWeights upload(const Context& context, size_t bytes,
+                     const std::function<void(void* staging)>& fill) {
     DeviceWeights weights(context.device, bytes);
     if (bytes == 0)
         return weights;
     const PinnedMemory staging = make_pinned_memory(context.device, bytes);
-    std::memcpy(staging.get(), x, bytes);
+    if (context.device.properties().dry)
+        return weights;
+    fill(staging.get());
     context.device.copy(weights.data(), staging.get(), bytes, CopyKind::host_to_device,
                         context.stream);
     context.device.synchronize(context.stream);
     return weights;
 }
 
-DeviceWeights upload_fp16(const Context& context, const char* what, const std::vector<View>& parts,
-                          int columns, int padded_columns) {
-    size_t elements = 0;
-    for (const View& part : parts)
-        elements += part.elements();
-    const size_t rows = elements / columns;
-    std::vector<uint16_t> packed(rows * padded_columns, 0);
-    std::vector<float> row(columns);
-    uint16_t* y = packed.data();
-    for (const View& part : parts) {
-        const char* x = static_cast<const char*>(part.data);
-        for (size_t left = part.elements() / columns; left > 0; --left, y += padded_columns) {
-            const size_t row_bytes = columns * size_bytes(part.dtype);
-            if (part.dtype == DType::f16) {
-                std::memcpy(y, x, row_bytes);
-            } else {
-                to_fp32(x, part.dtype, columns, row.data());
-                for (int i = 0; i < columns; ++i) {
-                    y[i] = to_fp16(row[i]);
-                    if (std::isfinite(row[i]) && (y[i] & 0x7fffU) == 0x7c00U)
-                        throw Error(ErrorCode::model, std::string(what) + " holds " +
-                                                          std::to_string(row[i]) +
-                                                          ", which fp16 cannot: it ends at 65504");
-                }
-            }
-            x += row_bytes;
-        }
-    }
-    return upload(context, packed.data(), packed.size() * sizeof(uint16_t));
-}
+namespace {
 
-DeviceWeights upload_fp32(const Context& context, const std::vector<View>& parts) {
+size_t count_values(const std::vector<View>& parts) {
     size_t count = 0;
     for (const View& part : parts)
         count += part.elements();
-    std::vector<float> values(count);
-    float* y = values.data();
-    for (const View& part : parts) {
-        to_fp32(part.data, part.dtype, part.elements(), y);
-        y += part.elements();
+    return count;
+}
+
+// x: `columns` values of `dtype`; row: room for as many.
+void convert_row(const char* what, const char* x, DType dtype, std::vector<float>& row,
+                 uint16_t* y) {
+    if (dtype == DType::f16) {
+        std::memcpy(y, x, row.size() * sizeof(uint16_t));
+        return;
     }
-    return upload(context, values.data(), count * sizeof(float));
+    to_fp32(x, dtype, row.size(), row.data());
+    for (size_t i = 0; i < row.size(); ++i) {
+        y[i] = to_fp16(row[i]);
+        if (std::isfinite(row[i]) && (y[i] & 0x7fffU) == 0x7c00U)
+            throw Error(ErrorCode::model, std::string(what) + " holds " + std::to_string(row[i]) +
+                                              ", which fp16 cannot: it ends at 65504");
+    }
+}
+
+} // namespace
+
+DeviceWeights upload_fp16(const Context& context, const char* what, const std::vector<View>& parts,
+                          int columns, int padded_columns) {
+    const size_t rows = count_values(parts) / columns;
+    return upload(context, rows * padded_columns * sizeof(uint16_t), [&](void* staging) {
+        std::vector<float> row(columns);
+        auto* y = static_cast<uint16_t*>(staging);
+        for (const View& part : parts) {
+            const char* x = static_cast<const char*>(part.data);
+            for (size_t left = part.elements() / columns; left > 0; --left) {
+                convert_row(what, x, part.dtype, row, y);
+                std::fill(y + columns, y + padded_columns, uint16_t{0});
+                x += columns * size_bytes(part.dtype);
+                y += padded_columns;
+            }
+        }
+    });
+}
+
+DeviceWeights upload_fp32(const Context& context, const std::vector<View>& parts,
+                          size_t padded_count) {
+    const size_t count = std::max(count_values(parts), padded_count);
+    return upload(context, count * sizeof(float), [&](void* staging) {
+        auto* y = static_cast<float*>(staging);
+        float* const end = y + count;
+        for (const View& part : parts) {
+            to_fp32(part.data, part.dtype, part.elements(), y);
+            y += part.elements();
+        }
+        std::fill(y, end, 0.0F);
+    });
 }
 
 } // namespace yeoul::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "kernels/cuda/context.h"
@@ -26,8 +27,9 @@ private:
     size_t bytes_ = 0;
 };
 
-/// `count` bytes of the host, as they are.
-DeviceWeights upload(const Context& context, const void* x, size_t bytes);
+/// What `fill` writes into pinned memory of `bytes`. In dry memory `fill` is not called.
+DeviceWeights upload(const Context& context, size_t bytes,
+                     const std::function<void(void* staging)>& fill);
 
 /// The parts stacked on the first axis as one (rows, columns) matrix of fp16, each row padded with
 /// zeros to `padded_columns`. Throws `Error` with code `model` naming `what` and the value where
@@ -35,8 +37,10 @@ DeviceWeights upload(const Context& context, const void* x, size_t bytes);
 DeviceWeights upload_fp16(const Context& context, const char* what, const std::vector<View>& parts,
                           int columns, int padded_columns);
 
-/// The parts one behind the other, as fp32.
-DeviceWeights upload_fp32(const Context& context, const std::vector<View>& parts);
+/// The parts one behind the other, as fp32, and zeros up to `padded_count` values where that is
+/// more.
+DeviceWeights upload_fp32(const Context& context, const std::vector<View>& parts,
+                          size_t padded_count = 0);
 
 /// Rounds to nearest, ties to even; beyond the range becomes infinity.
 uint16_t to_fp16(float value);

@@ -18,6 +18,7 @@
 
 #include "engine/models/clip.h"
 #include "kernels/cuda/backend.h"
+#include "kernels/forwarding_device.h"
 #include "simt/config.h"
 
 namespace yeoul {
@@ -46,9 +47,9 @@ std::string extents(const std::array<unsigned, 3>& values) {
 }
 
 /// Passes everything to the CUDA backend and notes which op each launch belongs to.
-class Noting final : public Backend {
+class Noting final : public ForwardingBackend {
 public:
-    explicit Noting(Backend& inner) : inner_(inner) {}
+    explicit Noting(Backend& inner) : ForwardingBackend(inner) {}
 
     /// The ops in the order of their first call.
     std::vector<Entry> take() {
@@ -75,7 +76,7 @@ public:
             }
         };
         auto noted = std::make_unique<Noted>();
-        noted->op = inner_.patches(d);
+        noted->op = backend().patches(d);
         noted->to = this;
         noted->about = about.str();
         return noted;
@@ -85,25 +86,25 @@ public:
         about << "\"op\": \"linear\", \"rows\": " << d.rows << ", \"in\": " << d.in
               << ", \"out\": " << d.out << ", \"accumulate\": " << (d.accumulate ? "true" : "false")
               << ", \"activation\": " << (d.activation == Activation::none ? "false" : "true");
-        return noted(inner_.linear(d, w), about.str());
+        return noted(backend().linear(d, w), about.str());
     }
     std::unique_ptr<TokenEmbedding> token_embedding(const TokenEmbeddingDesc& d,
                                                     const TokenEmbeddingWeights& w) override {
         std::ostringstream about;
         about << "\"op\": \"token_embedding\", \"patches\": " << d.patches
               << ", \"dim\": " << d.dim;
-        return noted(inner_.token_embedding(d, w), about.str());
+        return noted(backend().token_embedding(d, w), about.str());
     }
     std::unique_ptr<LayerNorm> layer_norm(const LayerNormDesc& d, const NormWeights& w) override {
         std::ostringstream about;
         about << "\"op\": \"layer_norm\", \"rows\": " << d.rows << ", \"dim\": " << d.dim;
-        return noted(inner_.layer_norm(d, w), about.str());
+        return noted(backend().layer_norm(d, w), about.str());
     }
     std::unique_ptr<Attention> attention(const AttentionDesc& d) override {
         std::ostringstream about;
         about << "\"op\": \"attention\", \"tokens\": " << d.tokens << ", \"heads\": " << d.heads
               << ", \"head_dim\": " << d.head_dim;
-        return noted(inner_.attention(d), about.str());
+        return noted(backend().attention(d), about.str());
     }
     std::unique_ptr<EmbeddingHead> embedding_head(const EmbeddingHeadDesc& d,
                                                   const EmbeddingHeadWeights& w) override {
@@ -123,49 +124,11 @@ public:
             }
         };
         auto head = std::make_unique<Noted>();
-        head->op = inner_.embedding_head(d, w);
+        head->op = backend().embedding_head(d, w);
         head->to = this;
         head->about = about.str();
         return head;
     }
-
-    std::unique_ptr<Resize> resize(const ResizeDesc& d) override { return inner_.resize(d); }
-    std::unique_ptr<Similarity> similarity(const SimilarityDesc& d) override {
-        return inner_.similarity(d);
-    }
-    std::unique_ptr<TopK> top_k(const TopKDesc& d) override { return inner_.top_k(d); }
-    std::string tune_gemms(double seconds) override { return inner_.tune_gemms(seconds); }
-
-    Numerics numerics(std::string_view precision) const override {
-        return inner_.numerics(precision);
-    }
-    const DeviceProperties& properties() const override { return inner_.properties(); }
-    void* allocate(size_t bytes) override { return inner_.allocate(bytes); }
-    void release(void* data) noexcept override { inner_.release(data); }
-    void* allocate_pinned(size_t bytes) override { return inner_.allocate_pinned(bytes); }
-    void release_pinned(void* data) noexcept override { inner_.release_pinned(data); }
-    StreamRef create_stream() override { return inner_.create_stream(); }
-    void destroy_stream(StreamRef stream) noexcept override { inner_.destroy_stream(stream); }
-    void synchronize(StreamRef stream) override { inner_.synchronize(stream); }
-    EventRef create_event() override { return inner_.create_event(); }
-    void destroy_event(EventRef event) noexcept override { inner_.destroy_event(event); }
-    void record(EventRef event, StreamRef stream) override { inner_.record(event, stream); }
-    void wait(EventRef event, StreamRef stream) override { inner_.wait(event, stream); }
-    void synchronize(EventRef event) override { inner_.synchronize(event); }
-    bool complete(EventRef event) override { return inner_.complete(event); }
-    float elapsed_ms(EventRef start, EventRef stop) override {
-        return inner_.elapsed_ms(start, stop);
-    }
-    void copy(void* y, const void* x, size_t bytes, CopyKind kind, StreamRef stream) override {
-        inner_.copy(y, x, bytes, kind, stream);
-    }
-    void zero(void* y, size_t bytes, StreamRef stream) override { inner_.zero(y, bytes, stream); }
-    void begin_capture(StreamRef stream) override { inner_.begin_capture(stream); }
-    std::unique_ptr<Graph> end_capture(StreamRef stream) override {
-        return inner_.end_capture(stream);
-    }
-    void abandon_capture(StreamRef stream) noexcept override { inner_.abandon_capture(stream); }
-    void launch(Graph& graph, StreamRef stream) override { inner_.launch(graph, stream); }
 
 private:
     /// For the ops called as (x, y, scratch, stream).
@@ -194,7 +157,7 @@ private:
     void note(const std::string& about, const std::string& plan, StreamRef stream, Call call) {
         simt::take_launches();
         call();
-        inner_.synchronize(stream);
+        synchronize(stream);
         std::string launches;
         for (const simt::LaunchRecord& record : simt::take_launches()) {
             launches += launches.empty() ? "" : ", ";
@@ -212,7 +175,6 @@ private:
         entries_.push_back({text, launches, 1});
     }
 
-    Backend& inner_;
     std::vector<Entry> entries_;
 };
 

@@ -6,16 +6,16 @@
 #include <vector>
 
 #include "kernels/cuda/weights.h"
-#include "kernels/ops.h"
+#include "kernels/forwarding_device.h"
 #include "tests/engine/golden.h"
 
 namespace yeoul::test {
 
 /// Passes everything through to another backend, but for what is altered. Eager only, and only
 /// where the host can read device memory: the CPU and the emulated GPU.
-class AlteredBackend final : public Backend {
+class AlteredBackend final : public ForwardingBackend {
 public:
-    explicit AlteredBackend(Backend& inner) : inner_(inner) {}
+    explicit AlteredBackend(Backend& inner) : ForwardingBackend(inner) {}
 
     std::function<void(AttentionDesc&)> alter_attention;
     bool drop_last_key = false;
@@ -28,8 +28,8 @@ public:
         if (alter_attention)
             alter_attention(altered);
         if (drop_last_key)
-            return std::make_unique<ShortAttention>(inner_, altered);
-        return inner_.attention(altered);
+            return std::make_unique<ShortAttention>(backend(), altered);
+        return backend().attention(altered);
     }
     std::unique_ptr<TokenEmbedding> token_embedding(const TokenEmbeddingDesc& desc,
                                                     const TokenEmbeddingWeights& w) override {
@@ -43,61 +43,8 @@ public:
             bias.at(1) += outlier;
             altered.norm_bias = View(bias.data(), DType::f32, {desc.dim});
         }
-        return inner_.token_embedding(desc, altered);
+        return backend().token_embedding(desc, altered);
     }
-
-    Numerics numerics(std::string_view precision) const override {
-        return inner_.numerics(precision);
-    }
-    void place_weights(Device& memory) override { inner_.place_weights(memory); }
-    std::string tune_gemms(double seconds) override { return inner_.tune_gemms(seconds); }
-    std::unique_ptr<Resize> resize(const ResizeDesc& desc) override { return inner_.resize(desc); }
-    std::unique_ptr<Patches> patches(const PatchesDesc& desc) override {
-        return inner_.patches(desc);
-    }
-    std::unique_ptr<Linear> linear(const LinearDesc& desc, const LinearWeights& w) override {
-        return inner_.linear(desc, w);
-    }
-    std::unique_ptr<LayerNorm> layer_norm(const LayerNormDesc& desc,
-                                          const NormWeights& w) override {
-        return inner_.layer_norm(desc, w);
-    }
-    std::unique_ptr<EmbeddingHead> embedding_head(const EmbeddingHeadDesc& desc,
-                                                  const EmbeddingHeadWeights& w) override {
-        return inner_.embedding_head(desc, w);
-    }
-    std::unique_ptr<Similarity> similarity(const SimilarityDesc& desc) override {
-        return inner_.similarity(desc);
-    }
-    std::unique_ptr<TopK> top_k(const TopKDesc& desc) override { return inner_.top_k(desc); }
-
-    const DeviceProperties& properties() const override { return inner_.properties(); }
-    void* allocate(size_t bytes) override { return inner_.allocate(bytes); }
-    void release(void* data) noexcept override { inner_.release(data); }
-    void* allocate_pinned(size_t bytes) override { return inner_.allocate_pinned(bytes); }
-    void release_pinned(void* data) noexcept override { inner_.release_pinned(data); }
-    StreamRef create_stream() override { return inner_.create_stream(); }
-    void destroy_stream(StreamRef stream) noexcept override { inner_.destroy_stream(stream); }
-    void synchronize(StreamRef stream) override { inner_.synchronize(stream); }
-    EventRef create_event() override { return inner_.create_event(); }
-    void destroy_event(EventRef event) noexcept override { inner_.destroy_event(event); }
-    void record(EventRef event, StreamRef stream) override { inner_.record(event, stream); }
-    void wait(EventRef event, StreamRef stream) override { inner_.wait(event, stream); }
-    void synchronize(EventRef event) override { inner_.synchronize(event); }
-    bool complete(EventRef event) override { return inner_.complete(event); }
-    float elapsed_ms(EventRef start, EventRef stop) override {
-        return inner_.elapsed_ms(start, stop);
-    }
-    void copy(void* y, const void* x, size_t bytes, CopyKind kind, StreamRef stream) override {
-        inner_.copy(y, x, bytes, kind, stream);
-    }
-    void zero(void* y, size_t bytes, StreamRef stream) override { inner_.zero(y, bytes, stream); }
-    void begin_capture(StreamRef stream) override { inner_.begin_capture(stream); }
-    std::unique_ptr<Graph> end_capture(StreamRef stream) override {
-        return inner_.end_capture(stream);
-    }
-    void abandon_capture(StreamRef stream) noexcept override { inner_.abandon_capture(stream); }
-    void launch(Graph& graph, StreamRef stream) override { inner_.launch(graph, stream); }
 
 private:
     /// Attention by its formula that forgets the last key.
@@ -142,8 +89,6 @@ private:
         Device& device_;
         AttentionDesc desc_;
     };
-
-    Backend& inner_;
 };
 
 } // namespace yeoul::test

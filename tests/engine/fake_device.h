@@ -34,6 +34,7 @@ public:
     std::atomic<int> records{0}, waits{0}, synchronizes{0}, events{0};
 
     const DeviceProperties& properties() const override { return properties_; }
+    size_t free_bytes() const override { return 0; }
     StreamRef create_stream() override { return StreamRef(new Queue); }
     void destroy_stream(StreamRef stream) noexcept override { delete &queue(stream); }
     void synchronize(StreamRef stream) override { queue(stream).finish(); }

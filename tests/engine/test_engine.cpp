@@ -260,6 +260,33 @@ TEST_CASE("engine: a vector that is not finite is an error, never a result") {
     CHECK(result.embedding.empty());
 }
 
+TEST_CASE("engine: what it holds is in its books, and photos take nothing more") {
+    EngineOptions two = options();
+    two.streams = 2;
+    Engine engine = Engine::open(two);
+    const std::string before = engine.memory_snapshot();
+    const int64_t photos = static_cast<int64_t>(engine.embed(generated_photos(40)).size());
+    const EngineStats stats = engine.stats();
+    CHECK(stats.photos == photos);
+    CHECK(stats.device_allocations_since_ready == 0);
+    CHECK(engine.memory_snapshot() == before);
+    REQUIRE(stats.memory.size() == 3);
+    int64_t reserved = 0;
+    for (const MemoryUse& use : stats.memory) {
+        CAPTURE(use.tag);
+        CHECK(use.pinned == (use.tag == "staging"));
+        CHECK(use.reserved_bytes >= use.allocated_bytes);
+        CHECK(use.peak_bytes >= use.allocated_bytes);
+        CHECK(use.allocated_bytes > 0);
+        reserved += use.reserved_bytes;
+    }
+    CHECK(stats.memory[0].tag == "weights");
+    CHECK(stats.memory[0].allocated_bytes >= stats.weight_bytes);
+
+    two.memory_budget_bytes = static_cast<size_t>(reserved) / 2;
+    CHECK(code_of([&] { Engine::open(two); }) == ErrorCode::out_of_memory);
+}
+
 TEST_CASE("lane: graph replay is bitwise equal to the eager pass") {
     const Golden golden(golden_clip_models().front());
     const std::unique_ptr<Backend> backend = make_cpu_backend(2);

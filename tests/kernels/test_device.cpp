@@ -19,6 +19,8 @@ TEST_CASE("properties: say what the device is") {
         CHECK_FALSE(properties.isa.empty());
         CHECK(properties.compute_units >= 1);
         CHECK(properties.total_bytes >= size_t{1} << 28);
+        CHECK(backend.free_bytes() > 0);
+        CHECK(backend.free_bytes() <= properties.total_bytes);
     });
 }
 

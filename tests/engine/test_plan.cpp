@@ -1,0 +1,228 @@
+// The memory plan against what engines really hold, on the CPU and on the emulated GPU.
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "engine/memory/driver_memory.h"
+#include "engine/startup.h"
+#include "tests/engine/faulty_backend.h"
+#include "tests/engine/golden.h"
+#include "tests/support/cuda_backend.h"
+#include "tests/support/temporary_directory.h"
+
+using namespace yeoul;
+using namespace yeoul::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+PlanRequest request_for(const Backend& backend, int batch_size, int streams = 1) {
+    return {.model = golden_clip_models().front(),
+            .numerics = backend.numerics("auto"),
+            .batch_size = batch_size,
+            .streams = streams,
+            .budget_bytes = 0};
+}
+
+size_t reserved(const CachingAllocator& allocator) {
+    return allocator.stats().total.reserved_bytes;
+}
+
+std::string refusal_of(Backend& backend, const PlanRequest& request) {
+    try {
+        prepare(backend, request);
+    } catch (const Error& error) {
+        CHECK(name(error.code()) == "out_of_memory");
+        return error.what();
+    }
+    FAIL_CHECK("it started");
+    return {};
+}
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+void check_plan(Backend& device) {
+    for (const int batch_size : {1, 3, 8})
+        for (const int streams : {1, 2}) {
+            CAPTURE(batch_size);
+            CAPTURE(streams);
+            FaultyBackend backend(device);
+            const PlanRequest request = request_for(backend, batch_size, streams);
+            const MemoryPlan plan = plan_memory(backend, request);
+            CHECK(backend.calls == 0); // it takes no memory
+            CHECK(plan.fits());
+            CHECK(plan.buckets.back().batch == batch_size);
+            size_t lines = 0;
+            for (const PlanLine& line : plan.lines)
+                lines += line.bytes;
+            CHECK(lines == plan.owned_bytes());
+
+            const Prepared prepared = prepare(backend, request);
+            const AllocatorStats memory = prepared.memory->device().stats();
+            const AllocatorStats pinned = prepared.memory->pinned().stats();
+            CHECK(memory.total.reserved_bytes == plan.device_bytes);
+            CHECK(pinned.total.reserved_bytes == plan.pinned_bytes);
+            CHECK(memory.by_tag[static_cast<int>(MemoryTag::weights)].reserved_bytes ==
+                  plan.weight_bytes);
+            CHECK(memory.by_tag[static_cast<int>(MemoryTag::weights)].allocated_bytes ==
+                  plan.packed_weight_bytes);
+            CHECK(memory.peak_reserved_bytes == plan.peak_device_bytes);
+            CHECK(pinned.peak_reserved_bytes == plan.peak_pinned_bytes);
+            CHECK(memory.limit_bytes == plan.device_bytes);
+            CHECK(pinned.limit_bytes == plan.pinned_bytes);
+            const int taken = backend.calls;
+            for (const std::unique_ptr<Lane>& lane : prepared.pipeline->lanes()) {
+                lane->launch(0, {});
+                CHECK(lane->wait().norms != nullptr);
+            }
+            CHECK(backend.calls == taken);
+        }
+}
+
+void check_budgets(Backend& backend) {
+    // Many photos, since small batches of a small model share the same pages.
+    PlanRequest request = request_for(backend, 256, 2);
+    const size_t needed = plan_memory(backend, request).needed_bytes();
+    request.budget_bytes = needed;
+    CHECK(reserved(prepare(backend, request).memory->device()) <= needed);
+
+    request.budget_bytes = needed - 1;
+    const std::string refusal = refusal_of(backend, request);
+    CAPTURE(refusal);
+    const int largest = plan_memory(backend, request).largest_batch;
+    REQUIRE(largest >= 1);
+    CHECK(largest < 256);
+    CHECK(contains(refusal, std::to_string(needed) + " bytes"));
+    CHECK(contains(refusal, std::to_string(needed - 1) + " bytes"));
+    CHECK(contains(refusal, "--batch-size " + std::to_string(largest) + ", the largest"));
+    request.batch_size = largest;
+    CHECK(prepare(backend, request).plan.fits());
+    request.batch_size = largest + 1;
+    CHECK_FALSE(plan_memory(backend, request).fits());
+
+    const MemoryPlan one = plan_memory(backend, request_for(backend, 1));
+    request = request_for(backend, 8);
+    request.budget_bytes = one.needed_bytes() - 1;
+    CHECK(contains(refusal_of(backend, request), "even batches of 1 need"));
+    for (const size_t budget : {one.weight_bytes - 1, size_t{1}}) {
+        request.budget_bytes = budget;
+        const std::string text = refusal_of(backend, request);
+        CAPTURE(text);
+        CHECK(contains(text, "the weights alone need"));
+        CHECK(contains(text, "batches of 1 need"));
+        CHECK(contains(text, std::to_string(one.needed_bytes()) + " bytes"));
+    }
+}
+
+/// One start-up with that fault; whether it asked for memory often enough to meet it.
+bool start_with(Backend& device, const std::function<bool(int)>& fails, int fault) {
+    FaultyBackend backend(device);
+    backend.fails = fails;
+    try {
+        const Prepared prepared = prepare(backend, request_for(backend, 64, 2));
+        CHECK(prepared.pipeline->lanes().size() == 2);
+        // Asked a second time, it takes no whole pages.
+        CHECK(reserved(prepared.memory->device()) <= prepared.plan.device_bytes);
+    } catch (const Error& error) {
+        const std::string text = error.what();
+        CAPTURE(text);
+        CHECK(name(error.code()) == "out_of_memory");
+        CHECK(contains(text, "while the engine was opened, which needs"));
+        CHECK(contains(text, "take a smaller --batch-size"));
+    }
+    CHECK(backend.live_blocks == 0);
+    CHECK(backend.live_streams == 0);
+    CHECK(backend.live_events == 0);
+    return backend.calls >= fault;
+}
+
+void check_faults(Backend& device) {
+    int fault = 0;
+    do {
+        ++fault;
+        CAPTURE(fault);
+        start_with(
+            device, [&](int call) { return call >= fault; }, fault);
+    } while (start_with(
+        device, [&](int call) { return call == fault; }, fault));
+    CHECK(fault > 5); // it met each of several
+}
+
+} // namespace
+
+TEST_CASE("plan: on a CPU it is to the byte what the engine holds once it is ready") {
+    check_plan(*make_cpu_backend(2));
+}
+
+TEST_CASE("simt: the plan is to the byte what the engine holds once it is ready") {
+    check_plan(*make_fp16_backend());
+}
+
+TEST_CASE(
+    "plan: on a CPU a budget that is exactly enough starts, and one byte less says what to do") {
+    check_budgets(*make_cpu_backend(2));
+}
+
+TEST_CASE("simt: a budget that is exactly enough starts, and one byte less says what to do") {
+    check_budgets(*make_fp16_backend());
+}
+
+TEST_CASE(
+    "plan: memory that runs out at any request of a start-up on a CPU leaves nothing behind") {
+    check_faults(*make_cpu_backend(2));
+}
+
+TEST_CASE("simt: memory that runs out at any request of a start-up leaves nothing behind") {
+    check_faults(*make_fp16_backend());
+}
+
+TEST_CASE("simt: the plan does not look at the weights") {
+    const std::unique_ptr<Backend> backend = make_fp16_backend();
+    const TemporaryDirectory temporary;
+    PlanRequest request = request_for(*backend, 2);
+    fs::copy(request.model, temporary.path(), fs::copy_options::recursive);
+    for (const char* file : {"golden.json", "golden.safetensors"})
+        fs::remove(temporary.path() / file);
+    const loader::Safetensors file = loader::Safetensors::open_directory(temporary.path());
+    std::vector<std::vector<std::byte>> copies;
+    std::vector<loader::TensorToWrite> tensors;
+    for (const auto& [name, info] : file.tensors()) {
+        copies.emplace_back(info.data.begin(), info.data.end());
+        const float beyond = 1e30F; // of fp16
+        if (info.dtype == "F32" && name == "visual_projection.weight")
+            std::memcpy(copies.back().data(), &beyond, sizeof beyond);
+        tensors.push_back({name, info.dtype, info.shape, copies.back()});
+    }
+    loader::write_safetensors(temporary.path() / "model.safetensors", tensors);
+    request.model = temporary.path();
+    CHECK(plan_memory(*backend, request).fits());
+    try {
+        prepare(*backend, request);
+        FAIL_CHECK("it took a weight that fp16 cannot hold");
+    } catch (const Error& error) {
+        CHECK(name(error.code()) == "model");
+    }
+}
+
+TEST_CASE("plan: without a budget it counts what is free, and then a context is taken already") {
+    MemoryPlan plan;
+    plan.device = "cuda";
+    plan.device_bytes = plan.peak_device_bytes = 1000;
+    plan.pinned_bytes = plan.peak_pinned_bytes = 500;
+    plan.budget_bytes = size_t{1} << 40;
+    DeviceProperties t4;
+    t4.kind = "cuda";
+    t4.compute_units = 40;
+    plan.lines = driver_memory(t4, 7);
+    REQUIRE(plan.lines.size() == 3);
+    const size_t context = plan.lines[0].bytes;
+    CHECK(context == size_t{128} << 20);
+    const size_t without = plan.driver_bytes();
+    CHECK(plan.needed_bytes() == 1000 + without); // pinned memory is the host's
+    plan.budget_given = true;
+    CHECK(plan.driver_bytes() == without + context);
+    CHECK(driver_memory(t4, 14)[2].bytes == 2 * plan.lines[2].bytes);
+    CHECK(driver_memory({.kind = "cpu"}, 7).empty());
+}
