@@ -3,7 +3,9 @@
 
 #include <cstring>
 
+#include "engine/backends.h"
 #include "engine/memory/driver_memory.h"
+#include "engine/memory/dry_device.h"
 #include "engine/startup.h"
 #include "tests/engine/faulty_backend.h"
 #include "tests/engine/golden.h"
@@ -79,6 +81,20 @@ void check_plan(Backend& device) {
         }
 }
 
+/// The books have no addresses: the same requests give the same text.
+void check_requests(Backend& backend) {
+    const PlanRequest request = request_for(backend, 3);
+    DryDevice dry(backend);
+    EngineMemory planned(dry), real(backend);
+    std::vector<OpenedModel> models;
+    for (EngineMemory* memory : {&planned, &real})
+        models.push_back(load_model(request.model, backend, *memory, request.numerics,
+                                    planned_batches(backend, request.batch_size), 0));
+    CHECK(real.pinned().stats().total.allocations > 0);
+    CHECK(planned.device().snapshot() == real.device().snapshot());
+    CHECK(planned.pinned().snapshot() == real.pinned().snapshot());
+}
+
 void check_budgets(Backend& backend) {
     // Many photos, since small batches of a small model share the same pages.
     PlanRequest request = request_for(backend, 256, 2);
@@ -152,6 +168,14 @@ void check_faults(Backend& device) {
 
 TEST_CASE("plan: on a CPU it is to the byte what the engine holds once it is ready") {
     check_plan(*make_cpu_backend(2));
+}
+
+TEST_CASE("plan: on a CPU a dry load makes the very requests of a real one") {
+    check_requests(*make_cpu_backend(2));
+}
+
+TEST_CASE("simt: a dry load of the plan makes the very requests of a real one") {
+    check_requests(*make_fp16_backend());
 }
 
 TEST_CASE("simt: the plan is to the byte what the engine holds once it is ready") {
