@@ -167,11 +167,11 @@ void check_faults(Backend& device) {
 } // namespace
 
 TEST_CASE("plan: on a CPU it is to the byte what the engine holds once it is ready") {
-    check_plan(*make_cpu_backend(2));
+    check_plan(*make_cpu_backend(1));
 }
 
 TEST_CASE("plan: on a CPU a dry load makes the very requests of a real one") {
-    check_requests(*make_cpu_backend(2));
+    check_requests(*make_cpu_backend(1));
 }
 
 TEST_CASE("simt: a dry load of the plan makes the very requests of a real one") {
@@ -184,7 +184,7 @@ TEST_CASE("simt: the plan is to the byte what the engine holds once it is ready"
 
 TEST_CASE(
     "plan: on a CPU a budget that is exactly enough starts, and one byte less says what to do") {
-    check_budgets(*make_cpu_backend(2));
+    check_budgets(*make_cpu_backend(1));
 }
 
 TEST_CASE("simt: a budget that is exactly enough starts, and one byte less says what to do") {
@@ -193,7 +193,7 @@ TEST_CASE("simt: a budget that is exactly enough starts, and one byte less says 
 
 TEST_CASE(
     "plan: memory that runs out at any request of a start-up on a CPU leaves nothing behind") {
-    check_faults(*make_cpu_backend(2));
+    check_faults(*make_cpu_backend(1));
 }
 
 TEST_CASE("simt: memory that runs out at any request of a start-up leaves nothing behind") {
