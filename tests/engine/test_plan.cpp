@@ -3,7 +3,9 @@
 
 #include <cstring>
 
+#include "engine/backends.h"
 #include "engine/memory/driver_memory.h"
+#include "engine/memory/dry_device.h"
 #include "engine/startup.h"
 #include "tests/engine/faulty_backend.h"
 #include "tests/engine/golden.h"
@@ -81,6 +83,20 @@ void check_plan(Backend& device) {
         }
 }
 
+/// The books have no addresses: the same requests give the same text.
+void check_requests(Backend& backend) {
+    const PlanRequest request = request_for(backend, 3);
+    DryDevice dry(backend);
+    EngineMemory planned(dry), real(backend);
+    std::vector<OpenedModel> models;
+    for (EngineMemory* memory : {&planned, &real})
+        models.push_back(load_model(request.model, backend, *memory, request.numerics,
+                                    planned_batches(backend, request.batch_size), 0));
+    CHECK(real.pinned().stats().total.allocations > 0);
+    CHECK(planned.device().snapshot() == real.device().snapshot());
+    CHECK(planned.pinned().snapshot() == real.pinned().snapshot());
+}
+
 void check_budgets(Backend& backend) {
     // Many photos, since small batches of a small model share the same pages.
     PlanRequest request = request_for(backend, 256, 2);
@@ -153,7 +169,15 @@ void check_faults(Backend& device) {
 } // namespace
 
 TEST_CASE("plan: on a CPU it is to the byte what the engine holds once it is ready") {
-    check_plan(*make_cpu_backend(2));
+    check_plan(*make_cpu_backend(1));
+}
+
+TEST_CASE("plan: on a CPU a dry load makes the very requests of a real one") {
+    check_requests(*make_cpu_backend(1));
+}
+
+TEST_CASE("simt: a dry load of the plan makes the very requests of a real one") {
+    check_requests(*make_fp16_backend());
 }
 
 TEST_CASE("simt: the plan is to the byte what the engine holds once it is ready") {
@@ -162,7 +186,7 @@ TEST_CASE("simt: the plan is to the byte what the engine holds once it is ready"
 
 TEST_CASE(
     "plan: on a CPU a budget that is exactly enough starts, and one byte less says what to do") {
-    check_budgets(*make_cpu_backend(2));
+    check_budgets(*make_cpu_backend(1));
 }
 
 TEST_CASE("simt: a budget that is exactly enough starts, and one byte less says what to do") {
@@ -171,7 +195,7 @@ TEST_CASE("simt: a budget that is exactly enough starts, and one byte less says 
 
 TEST_CASE(
     "plan: memory that runs out at any request of a start-up on a CPU leaves nothing behind") {
-    check_faults(*make_cpu_backend(2));
+    check_faults(*make_cpu_backend(1));
 }
 
 TEST_CASE("simt: memory that runs out at any request of a start-up leaves nothing behind") {
