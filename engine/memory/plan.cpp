@@ -53,7 +53,7 @@ MemoryPlan dry_run(Backend& backend, const PlanRequest& request, int batch_size)
     const auto choose = [&](const batching::VisionTransformer& model) {
         plan.choice = choose_buckets(device, model,
                                      {.dtype = request.numerics.compute,
-                                      .threads = request.threads / request.streams,
+                                      .threads = std::max(1, request.threads / request.streams),
                                       .largest = batch_size,
                                       .exactly = request.batches});
         return batch_sizes(plan.choice.buckets);

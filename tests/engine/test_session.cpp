@@ -1,0 +1,200 @@
+// Engines whole, on the CPU and on the emulated GPU, in good days and bad.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <thread>
+
+#include "engine/session.h"
+#include "tests/engine/faulty_backend.h"
+#include "tests/engine/golden.h"
+#include "tests/support/cuda_backend.h"
+#include "tests/support/metrics.h"
+#include "tests/support/random.h"
+#include "tests/support/sanitizers.h"
+
+using namespace yeoul;
+using namespace yeoul::test;
+
+namespace {
+
+EngineOptions options(int batch_size = 4, int streams = 1) {
+    EngineOptions options;
+    options.model = golden_root() / "clip" / "patch32-5-bf16"; // 5 tokens: quick to emulate
+    options.batch_size = batch_size;
+    options.streams = streams;
+    options.threads = 2;
+    return options;
+}
+
+Photo noise(int height, int width, uint32_t seed) {
+    std::vector<uint8_t> pixels(size_t{3} * height * width);
+    for (size_t i = 0; i < pixels.size(); ++i) {
+        seed = seed * 1664525u + 1013904223u;
+        pixels[i] = static_cast<uint8_t>((i / 50 + (seed >> 26)) & 255);
+    }
+    return Photo::rgb(std::move(pixels), height, width);
+}
+
+std::vector<Photo> photos(int count) {
+    std::vector<Photo> photos;
+    for (int i = 0; i < count; ++i)
+        photos.push_back(noise(40 + 13 * (i % 9), 50 + 17 * (i % 5), static_cast<uint32_t>(i)));
+    return photos;
+}
+
+std::vector<Result> embed(Session& session, std::vector<Photo> photos) {
+    std::promise<std::vector<Result>> promise;
+    session.submit({.photos = std::move(photos)},
+                   [&](std::vector<Result> results) { promise.set_value(std::move(results)); });
+    return promise.get_future().get();
+}
+
+/// Forwards until a call is to fail, and then, if lost, fails every one: a sticky error.
+class FailingBackend final : public ForwardingBackend {
+public:
+    explicit FailingBackend(std::unique_ptr<Backend> inner)
+        : ForwardingBackend(*inner), owned_(std::move(inner)) {}
+
+    std::atomic<int> fail_at = 0; // this call and, when `lost`, all after it; 0: none
+    std::atomic<int> calls = 0;
+    bool lost = false;
+
+    void copy(void* y, const void* x, size_t bytes, CopyKind kind, StreamRef stream) override {
+        call();
+        ForwardingBackend::copy(y, x, bytes, kind, stream);
+    }
+    void record(EventRef event, StreamRef stream) override {
+        call();
+        ForwardingBackend::record(event, stream);
+    }
+    void wait(EventRef event, StreamRef stream) override {
+        call();
+        ForwardingBackend::wait(event, stream);
+    }
+    void synchronize(EventRef event) override {
+        call();
+        ForwardingBackend::synchronize(event);
+    }
+    void synchronize(StreamRef stream) override { ForwardingBackend::synchronize(stream); }
+    void launch(Graph& graph, StreamRef stream) override {
+        call();
+        ForwardingBackend::launch(graph, stream);
+    }
+
+private:
+    void call() {
+        const int number = ++calls;
+        if (fail_at == 0 || number < fail_at || (number > fail_at && !lost))
+            return;
+        if (lost)
+            throw Error(ErrorCode::device_lost, "the device is lost: a test");
+        throw OutOfMemory(1, "a test");
+    }
+    std::unique_ptr<Backend> owned_;
+};
+
+} // namespace
+
+TEST_CASE("simt: session: photos of any size get on the GPU what they get on the CPU") {
+    Session cpu(make_cpu_backend(2), options()), gpu(make_fp16_backend(), options(4, 2));
+    const std::vector<Photo> album = photos(30);
+    const std::vector<Result> expected = embed(cpu, album), results = embed(gpu, album);
+    for (size_t i = 0; i < album.size(); ++i) {
+        REQUIRE_FALSE(results[i].error.has_value());
+        const Distance d = distance(results[i].embedding, expected[i].embedding);
+        CHECK(d.finite);
+        CHECK(d.cosine >= 0.9999);
+    }
+    const Intake::Counts counts = gpu.prepared().pipeline->intake().counts();
+    CHECK(counts.device_resized + counts.host_resized == 30);
+    CHECK(counts.device_resized > 0);
+    const EngineStats stats = gpu.stats();
+    CHECK(stats.device_allocations_since_ready == 0);
+    int64_t rows = 0, computed = 0;
+    for (const EngineStats::Bucket& bucket : stats.buckets) {
+        rows += bucket.replays * bucket.batch;
+        computed += bucket.photos;
+    }
+    CHECK(computed == 30);
+    CHECK(rows >= 30);
+}
+
+TEST_CASE("session: a thousand requests take no memory of the device") {
+    for (const bool host : {true, false}) {
+        if (!host && kSlowSanitizer)
+            continue;
+        const std::unique_ptr<Backend> inner = host ? make_cpu_backend(2) : make_fp16_backend();
+        auto faulty = std::make_unique<FaultyBackend>(*inner);
+        FaultyBackend& backend = *faulty;
+        {
+            Session session(std::move(faulty), options());
+            backend.fails = [](int) { return true; }; // from here on
+            const int taken = backend.calls;
+            const std::string before = session.memory_snapshot();
+            const int count = host ? 1000 : 20;
+            std::atomic<int> answered = 0, failed = 0;
+            for (int i = 0; i < count; ++i) {
+                session.submit({.photos = photos(1 + i % 2)}, [&](std::vector<Result> results) {
+                    for (const Result& result : results)
+                        failed += result.error.has_value();
+                    ++answered;
+                });
+                while (i - answered > 50)
+                    std::this_thread::yield();
+            }
+            while (answered < count)
+                std::this_thread::yield();
+            CHECK(failed == 0);
+            CHECK(backend.calls == taken);
+            CHECK(session.memory_snapshot() == before);
+        }
+    }
+}
+
+TEST_CASE("session: a call of the device that fails takes some photos, and never an answer") {
+    for (const bool lost : {false, true})
+        for (const bool host : {true, false}) {
+            if (!host && kSlowSanitizer)
+                continue;
+            CAPTURE(lost);
+            CAPTURE(host);
+            bool met = true;
+            for (int fault = 1; met; fault += host ? 4 : 9) {
+                CAPTURE(fault);
+                auto made = std::make_unique<FailingBackend>(host ? make_cpu_backend(1)
+                                                                  : make_fp16_backend());
+                FailingBackend& backend = *made;
+                Session session(std::move(made), options(2));
+                backend.lost = lost;
+                const int before = backend.calls;
+                backend.fail_at = before + fault;
+                const auto start = std::chrono::steady_clock::now();
+                const std::vector<Result> results = embed(session, photos(6));
+                const std::chrono::duration<double> seconds =
+                    std::chrono::steady_clock::now() - start;
+                met = backend.calls >= before + fault;
+                const ErrorCode code = lost ? ErrorCode::device_lost : ErrorCode::out_of_memory;
+                int failed = 0;
+                for (const Result& result : results) {
+                    failed += result.error.has_value();
+                    if (result.error)
+                        CHECK((result.error->code == code ||
+                               (!lost && result.error->code == ErrorCode::internal)));
+                    else
+                        CHECK(result.embedding.size() == static_cast<size_t>(session.info().dim));
+                }
+                CHECK((failed > 0) == met);
+                CHECK(session.ready() == !(lost && met));
+                if (lost && met && !kSlowSanitizer)
+                    CHECK(seconds.count() < 1);
+                // The next request is served, or told at once.
+                backend.fail_at = lost && met ? 1 : 0;
+                for (const Result& result : embed(session, photos(2)))
+                    CHECK(result.error.has_value() == (lost && met));
+                if (fault > 400)
+                    break;
+            }
+        }
+}
