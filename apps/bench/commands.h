@@ -9,5 +9,6 @@ cli::Command allocator_command();
 cli::Command model_command();
 cli::Command preprocess_command();
 cli::Command simulate_command();
+cli::Command soak_command();
 
 } // namespace yeoul::bench

@@ -76,6 +76,7 @@ public:
             rows_ = make_row_format(format, inputs, engine.info().dim);
         embed(engine, inputs, stop.get_token());
         return signals.caught() ? cli::kSignalBase + signals.caught()
+               : lost_          ? cli::kDevice
                : errors_        ? cli::kSomeFailed
                                 : cli::kDone;
     }
@@ -120,6 +121,7 @@ private:
             print(rows_->row(input.path, result));
         if (result.error) {
             ++errors_;
+            lost_ |= result.error->code == ErrorCode::device_lost;
             console_.error(input.path + ": " + std::string(name(result.error->code)) + ": " +
                            result.error->message);
         }
@@ -166,6 +168,7 @@ private:
     std::unique_ptr<VectorsFile> file_;
     std::unique_ptr<RowFormat> rows_;
     size_t answered_ = 0, errors_ = 0;
+    bool lost_ = false; // the device, and with it all photos after some moment
 };
 
 constexpr const char* kExamples =

@@ -1,0 +1,279 @@
+// engine-bench soak: an engine under callers that behave like the world, and what it promised them.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <future>
+#include <iostream>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include <unistd.h>
+
+#include "apps/bench/commands.h"
+#include "apps/bench/sample_photo.h"
+#include "apps/cli/console.h"
+#include "apps/cli/engine_flags.h"
+#include "apps/cli/exit_code.h"
+#include "apps/cli/json_text.h"
+#include "apps/cli/table.h"
+#include "engine/batching/arrivals.h"
+
+namespace yeoul::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct SoakFlags {
+    cli::EngineFlags engine;
+    int seconds = 60, callers = 4;
+    int64_t seed = 0;
+    std::string format = "table";
+};
+
+/// What the engine may grow by after a quarter of the time: heaps of the decoders settle late.
+constexpr double kRssShare = 0.05, kRssMib = 16;
+/// A vector may differ in its last bits between batch sizes.
+constexpr double kLeastCosine = 0.999;
+
+double rss_mib() {
+    std::ifstream file("/proc/self/statm");
+    size_t all = 0, resident = 0;
+    file >> all >> resident;
+    return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 20);
+}
+
+struct PoolPhoto {
+    std::vector<uint8_t> bytes;
+    bool good = true;
+    std::vector<float> embedding; // of a good one
+};
+
+std::vector<PoolPhoto> make_pool(Engine& engine, uint64_t seed) {
+    const int sizes[][2] = {{48, 64},   {224, 224},  {300, 200}, {480, 640},
+                            {768, 512}, {1080, 810}, {60, 900},  {1200, 1600}};
+    std::vector<PoolPhoto> pool;
+    for (const auto& [height, width] : sizes)
+        pool.push_back({sample_jpeg(height, width, seed + pool.size()), true, {}});
+    std::vector<Photo> photos;
+    for (const PoolPhoto& photo : pool)
+        photos.push_back(Photo::bytes(photo.bytes));
+    const std::vector<Result> results = engine.embed(std::move(photos));
+    for (size_t i = 0; i < pool.size(); ++i) {
+        if (results[i].error)
+            throw Error(results[i].error->code, "a sample photo: " + results[i].error->message);
+        pool[i].embedding = results[i].embedding;
+    }
+    std::vector<uint8_t> cut = pool.back().bytes;
+    cut.resize(cut.size() / 3);
+    pool.push_back({std::move(cut), false, {}});
+    pool.push_back({{'n', 'o', ' ', 'p', 'h', 'o', 't', 'o'}, false, {}});
+    return pool;
+}
+
+double cosine(const std::vector<float>& a, const std::vector<float>& b) {
+    double ab = 0, aa = 0, bb = 0;
+    for (size_t i = 0; i < a.size() && i < b.size(); ++i) {
+        ab += double{a[i]} * b[i];
+        aa += double{a[i]} * a[i];
+        bb += double{b[i]} * b[i];
+    }
+    return a.size() == b.size() ? ab / std::sqrt(aa * bb) : 0;
+}
+
+/// Callers on threads of their own, and what they saw.
+class Soak {
+public:
+    Soak(Engine& engine, const std::vector<PoolPhoto>& pool, uint64_t seed)
+        : engine_(engine), pool_(pool), seed_(seed) {}
+
+    void call(int caller, Clock::time_point end) {
+        uint64_t draws = 0;
+        const auto draw = [&](uint64_t below) {
+            return batching::counted_random(seed_, static_cast<uint64_t>(caller), draws++) % below;
+        };
+        while (Clock::now() < end) {
+            // Mostly single photos; one request in eight is an album.
+            const size_t count = draw(8) == 0 ? 20 + draw(81) : 1 + draw(3);
+            std::vector<size_t> chosen;
+            Request request;
+            for (size_t i = 0; i < count; ++i) {
+                chosen.push_back(draw(20) == 0 ? pool_.size() - 1 - draw(2)
+                                               : draw(pool_.size() - 2));
+                request.photos.push_back(Photo::bytes(pool_[chosen.back()].bytes));
+            }
+            request.priority = draw(3) == 0 ? Priority::bulk : Priority::interactive;
+            if (draw(10) == 0)
+                request.deadline = Clock::now() + std::chrono::milliseconds(draw(200));
+            std::stop_source stop;
+            request.stop = stop.get_token();
+            const bool cancel = draw(15) == 0;
+            std::vector<int> seen(count);
+            request.on_item = [&](size_t index, const Result&) { ++seen[index]; };
+            std::promise<std::vector<Result>> promise;
+            const bool with_deadline = request.deadline.has_value();
+            engine_.submit(std::move(request), [&](std::vector<Result> results) {
+                promise.set_value(std::move(results));
+            });
+            if (cancel)
+                stop.request_stop();
+            const std::vector<Result> results = promise.get_future().get();
+            check(results, chosen, seen, cancel, with_deadline);
+        }
+    }
+
+    std::set<std::string> broken() const { return broken_; }
+    int64_t requests() const { return requests_; }
+
+private:
+    void check(const std::vector<Result>& results, const std::vector<size_t>& chosen,
+               const std::vector<int>& seen, bool cancelled, bool with_deadline) {
+        std::lock_guard lock(mutex_);
+        ++requests_;
+        const auto expect = [&](bool good, const std::string& promise) {
+            if (!good)
+                broken_.insert(promise);
+        };
+        expect(results.size() == chosen.size(), "a request gets a result per photo");
+        for (size_t i = 0; i < results.size(); ++i) {
+            const PoolPhoto& photo = pool_[chosen[i]];
+            expect(seen[i] == 1, "each photo is answered once");
+            if (!results[i].error) {
+                expect(photo.good, "a bad photo gets no vector");
+                expect(cosine(results[i].embedding, photo.embedding) >= kLeastCosine,
+                       "a photo gets its own vector");
+                continue;
+            }
+            switch (results[i].error->code) {
+            case ErrorCode::bad_image:
+                expect(!photo.good, "a good photo is not called bad");
+                break;
+            case ErrorCode::cancelled:
+                expect(cancelled, "only who cancels is cancelled");
+                break;
+            case ErrorCode::deadline_exceeded:
+                expect(with_deadline, "only an own deadline drops");
+                break;
+            default:
+                expect(false, "no photo fails with " + std::string(name(results[i].error->code)) +
+                                  ": " + results[i].error->message);
+            }
+        }
+    }
+
+    Engine& engine_;
+    const std::vector<PoolPhoto>& pool_;
+    const uint64_t seed_;
+    std::mutex mutex_;
+    std::set<std::string> broken_;
+    int64_t requests_ = 0;
+};
+
+int soak(const SoakFlags& flags) {
+    cli::Console console(flags.engine.verbosity());
+    EngineOptions options = flags.engine.options(console);
+    options.log = {}; // warnings of damaged photos are what this asks for
+    Engine engine = Engine::open(options);
+    console.info("model " + cli::describe_model(engine.info()));
+    console.info("device " + cli::describe_device(engine.device()));
+    const std::vector<PoolPhoto> pool = make_pool(engine, static_cast<uint64_t>(flags.seed));
+    const std::string books = engine.memory_snapshot();
+
+    Soak soak(engine, pool, static_cast<uint64_t>(flags.seed));
+    const auto start = Clock::now();
+    const auto end = start + std::chrono::seconds(flags.seconds);
+    std::vector<std::thread> callers;
+    for (int caller = 0; caller < flags.callers; ++caller)
+        callers.emplace_back([&, caller] { soak.call(caller, end); });
+    std::this_thread::sleep_until(start + (end - start) / 4);
+    double early = 0, late = 0; // the most in the second and in the last quarter
+    while (Clock::now() < end) {
+        const bool second = Clock::now() < start + (end - start) / 2;
+        const bool last = Clock::now() > start + (end - start) / 4 * 3;
+        if (second)
+            early = std::max(early, rss_mib());
+        if (last)
+            late = std::max(late, rss_mib());
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    for (std::thread& caller : callers)
+        caller.join();
+
+    const EngineStats stats = engine.stats();
+    std::set<std::string> broken = soak.broken();
+    if (stats.device_allocations_since_ready != 0)
+        broken.insert("nothing is allocated on the device after start-up");
+    if (engine.memory_snapshot() != books)
+        broken.insert("the memory's books are as they were after start-up");
+    if (stats.in_flight != 0)
+        broken.insert("nothing is left in flight");
+    if (late > early * (1 + kRssShare) + kRssMib)
+        broken.insert("the resident size is flat");
+
+    int64_t rows = 0, computed = 0;
+    for (const EngineStats::Bucket& bucket : stats.buckets) {
+        rows += bucket.replays * bucket.batch;
+        computed += bucket.photos;
+    }
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const auto errors = [&](ErrorCode code) { return stats.errors[static_cast<size_t>(code)]; };
+    const std::vector<std::pair<std::string, double>> values = {
+        {"seconds", seconds},
+        {"requests", static_cast<double>(soak.requests())},
+        {"photos", static_cast<double>(stats.photos)},
+        {"photos per second", static_cast<double>(stats.photos) / seconds},
+        {"bad", static_cast<double>(errors(ErrorCode::bad_image))},
+        {"cancelled", static_cast<double>(errors(ErrorCode::cancelled))},
+        {"late", static_cast<double>(errors(ErrorCode::deadline_exceeded))},
+        {"mean batch",
+         stats.batches ? static_cast<double>(computed) / static_cast<double>(stats.batches) : 0},
+        {"padding %",
+         rows ? 100 - 100 * static_cast<double>(computed) / static_cast<double>(rows) : 0},
+        {"device allocations", static_cast<double>(stats.device_allocations_since_ready)},
+        {"RSS MiB, second quarter", early},
+        {"RSS MiB, last quarter", late},
+    };
+    if (flags.format == "json") {
+        cli::JsonObject object;
+        for (const auto& [name, value] : values)
+            object.raw(name, cli::fixed(value, 3));
+        std::string list;
+        for (const std::string& promise : broken)
+            list += (list.empty() ? "\"" : ", \"") + promise + '"';
+        std::cout << object.raw("broken", '[' + list + ']').str() << '\n';
+    } else {
+        std::vector<std::vector<std::string>> rows_of_text;
+        for (const auto& [name, value] : values)
+            rows_of_text.push_back({name, cli::fixed(value, value == std::floor(value) ? 0 : 1)});
+        std::cout << cli::table({{"what"}, {"", 0, true}}, rows_of_text);
+    }
+    for (const std::string& promise : broken)
+        console.error("broken: " + promise);
+    return broken.empty() ? cli::kDone : cli::kFailed;
+}
+
+} // namespace
+
+cli::Command soak_command() {
+    auto flags = std::make_shared<SoakFlags>();
+    cli::Command command("soak",
+                         "An engine under callers that send albums, damaged photos, deadlines and "
+                         "cancellations. Exits with 1 when it breaks a promise: an answer per "
+                         "photo, no device allocation, a flat resident size.",
+                         "engine-bench soak --seconds 600\n"
+                         "engine-bench soak --model DIR --device cuda --streams 2");
+    flags->engine.add_model(command);
+    flags->engine.add_device(command);
+    command.number("seconds", "N", "how long (default: 60)", flags->seconds, 1, 10'000'000)
+        .number("callers", "N", "threads that send requests (default: 4)", flags->callers, 1, 1000)
+        .number("seed", "N", "of what they send (default: 0)", flags->seed, 0, INT64_MAX)
+        .choice("format", "what is printed (default: table)", flags->format, {"table", "json"});
+    flags->engine.add_verbosity(command);
+    command.run([flags] { return soak(*flags); });
+    return command;
+}
+
+} // namespace yeoul::bench
