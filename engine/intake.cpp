@@ -74,8 +74,8 @@ void Intake::vacate(int slot) {
         if (number == kPending) {
             const auto upload = std::find_if(pending_.begin(), pending_.end(),
                                              [&](const Upload& u) { return u.slot == slot; });
-            if (upload->plan)
-                sources_.put(upload->source);
+            if (upload->source)
+                sources_.put(*upload->source);
             pending_.erase(upload);
         }
         for (const Group& group : groups_)
@@ -107,7 +107,7 @@ loader::SourceTarget Intake::place_source(const loader::ResizePlan& plan, Upload
         upload.plan.reset();
         return {};
     }
-    upload.source = *piece;
+    upload.source = piece;
     return {.data = static_cast<uint8_t*>(memory_.host_sources.get()) + piece->address,
             .top = planned.top(),
             .left = planned.left(),
@@ -125,18 +125,22 @@ std::optional<BlockPolicy::Piece> Intake::take_source(size_t bytes) {
 }
 
 void Intake::give_up(Upload& upload) {
-    if (!upload.plan)
+    if (!upload.source)
         return;
     std::lock_guard lock(mutex_);
-    sources_.put(upload.source);
+    sources_.put(*upload.source);
 }
 
 void Intake::hand_over(Upload upload) {
     std::lock_guard lock(mutex_);
-    ++(upload.plan ? counts_.device_resized : counts_.host_resized);
-    uploaded_[upload.slot] = kPending;
+    ++(upload.source ? counts_.device_resized : counts_.host_resized);
+    const int slot = upload.slot;
     pending_.push_back(std::move(upload));
-    flush();
+    uploaded_[slot] = kPending;
+    try {
+        flush();
+    } catch (...) { // whose photo it was shows when a batch asks for it
+    }
 }
 
 void Intake::order_before(std::span<const int> slots, StreamRef stream) {
@@ -160,7 +164,7 @@ void Intake::order_before(std::span<const int> slots, StreamRef stream) {
     uint64_t last = 0;
     for (int slot : slots) {
         if (state(slot) == kFailed)
-            throw Error(ErrorCode::internal, "the photo did not reach the device");
+            std::rethrow_exception(failure_);
         last = std::max(last, state(slot));
     }
     // The copies run in order; an upload whose group was used again is done.
@@ -174,8 +178,8 @@ void Intake::reclaim() {
         if (group.uploads.empty() || !backend_.complete(*group.done))
             continue;
         for (const Upload& upload : group.uploads)
-            if (upload.plan)
-                sources_.put(upload.source);
+            if (upload.source)
+                sources_.put(*upload.source);
         group.uploads.clear();
     }
 }
@@ -191,7 +195,7 @@ Intake::Group* Intake::free_group() {
 size_t Intake::next_group_size() const {
     size_t count = 0, tasks = 0, bytes = 0;
     for (const Upload& upload : pending_) {
-        if (upload.plan) {
+        if (upload.source) {
             bytes += upload.plan->table_bytes() + sizeof(ResizeTask);
             if (++tasks > IntakeMemory::kTasks || bytes > IntakeMemory::kTableBytes)
                 break;
@@ -214,7 +218,16 @@ void Intake::flush() {
         group->number = ++uploads_;
         for (const Upload& upload : group->uploads)
             uploaded_[upload.slot] = kFailed; // unless all of it goes well
-        enqueue(*group);
+        try {
+            enqueue(*group);
+        } catch (...) {
+            failure_ = std::current_exception();
+            try { // what was enqueued still reads the ring, and the event does not say until when
+                backend_.synchronize(copy_);
+            } catch (const Error&) { // the first failure is the one to tell
+            }
+            throw;
+        }
         for (const Upload& upload : group->uploads)
             uploaded_[upload.slot] = group->number;
         ++counts_.uploads;
@@ -227,12 +240,12 @@ void Intake::enqueue(Group& group) {
     auto* slots_data = static_cast<std::byte*>(memory_.slots.get());
     entries_.clear();
     for (const Upload& upload : group.uploads) {
-        if (!upload.plan) {
+        if (!upload.source) {
             backend_.copy(slots_data + shape_.slot_bytes() * upload.slot, host_slot(upload.slot),
                           shape_.slot_bytes(), CopyKind::host_to_device, copy_);
             continue;
         }
-        const size_t offset = upload.source.address;
+        const size_t offset = upload.source->address;
         const int pitch = 3 * upload.plan->columns();
         backend_.copy(sources + offset, host_sources + offset,
                       static_cast<size_t>(pitch) * upload.plan->rows(), CopyKind::host_to_device,

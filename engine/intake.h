@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -98,7 +99,7 @@ private:
         int slot;
         /// The source's rectangle and its place; none when the slot's pixels are in host_slots.
         std::optional<PlannedResize> plan;
-        BlockPolicy::Piece source;
+        std::optional<BlockPolicy::Piece> source;
     };
     struct Group {
         std::unique_ptr<Event> done;
@@ -135,6 +136,7 @@ private:
     std::vector<uint64_t> uploaded_;   // by slot: the upload that brought its photo, or kPending
     std::vector<Group> groups_;
     uint64_t uploads_ = 0;
+    std::exception_ptr failure_; // of the last upload that failed
     Counts counts_;
 
     Stream copy_; // last: it is drained before the memory goes

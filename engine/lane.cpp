@@ -130,7 +130,12 @@ BatchOutput Lane::wait() {
     const LaneMemory::Piece& piece = memory_.pieces[waited_];
     Times& times = *times_[waited_];
     waited_ = (waited_ + 1) % LaneMemory::kPieces;
-    backend_.synchronize(EventRef(times.done));
+    try {
+        backend_.synchronize(EventRef(times.done));
+    } catch (...) { // its slots are given away after this
+        drain();
+        throw;
+    }
     void* outputs = piece.host_outputs ? piece.host_outputs.get() : piece.outputs.get();
     return {output(outputs, memory_.embeds_offset), output(outputs, 0),
             backend_.elapsed_ms(times.start, times.stop)};

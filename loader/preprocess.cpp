@@ -65,6 +65,7 @@ public:
 
     void row(int y, const uint8_t* rgb) override {
         if (target_.data) {
+            ++rows_;
             std::memcpy(target_.data + target_.pitch * (y - target_.top), rgb,
                         size_t{3} * target_.columns);
             return;
@@ -74,7 +75,9 @@ public:
         resize_time_ += Clock::now() - start;
     }
 
-    bool complete() const { return target_.data || (resizer_ && resizer_->complete()); }
+    bool complete() const {
+        return target_.data ? rows_ == target_.rows : resizer_ && resizer_->complete();
+    }
     Clock::duration resize_time() const { return resize_time_; }
 
     Preprocessed result;
@@ -85,6 +88,7 @@ private:
     uint8_t* y_;
     const TakeSource& take_;
     SourceTarget target_;
+    int rows_ = 0; // given to it
     std::optional<RowResizer> resizer_;
     Clock::duration resize_time_{};
 };

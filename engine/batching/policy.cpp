@@ -12,7 +12,7 @@ constexpr int64_t kLongestDecode = 3'600'000'000'000;
 } // namespace
 
 Policy::Policy(const PolicyConfig& config, CostTable table)
-    : config_(config), table_(std::move(table)) {
+    : config_(config), table_(std::move(table)), least_ns_(table_.ns(0)) {
     YEOUL_REQUIRE(config_.decode_workers >= 1, config_.decode_workers << " decode workers");
     YEOUL_REQUIRE(config_.streams >= 1, config_.streams << " streams");
     YEOUL_REQUIRE(config_.latency_target_ns >= 0 && config_.bulk_wait_ns >= 0 &&
@@ -107,7 +107,7 @@ bool Policy::decoded(int64_t now, ItemId id, bool ok) {
     YEOUL_REQUIRE(item && item->state == State::decoding, "item " << id << " is not being decoded");
     const auto slot = static_cast<uint32_t>(id);
     idle_workers_.push_back(item->worker);
-    --decoding_;
+    std::erase(decoding_, slot);
     if (item->cancelled) {
         end(slot, ErrorCode::cancelled);
         return false;
@@ -124,7 +124,7 @@ bool Policy::decoded(int64_t now, ItemId id, bool ok) {
     return true;
 }
 
-void Policy::batch_done(int64_t now, int index) {
+void Policy::batch_done(int64_t now, int index, bool ok) {
     YEOUL_REQUIRE(index >= 0 && index < config_.streams && streams_[index].running > 0,
                   "stream " << index << " runs no batch");
     Stream& stream = streams_[index];
@@ -132,7 +132,8 @@ void Policy::batch_done(int64_t now, int index) {
     for (uint32_t slot : batch.slots)
         release(slot);
     batch.slots.clear();
-    learn_batch(now, batch);
+    if (ok)
+        learn_batch(now, batch);
     std::swap(stream.batches[0], stream.batches[1]);
     if (--stream.running > 0) { // the other one begins now, whatever was expected
         batch.start = now;
@@ -192,6 +193,10 @@ Decision Policy::next(int64_t now) {
             if (const int64_t at = stream.batches[0].until - config_.lead_ns;
                 stream.running == 1 && at > now)
                 decision.until_ns = std::min(decision.until_ns, at);
+    if (config_.shared_cores && !ready_.empty())
+        for (uint32_t slot : decoding_)
+            if (const int64_t at = items_[slot].decode_start + patience_ns(); at > now)
+                decision.until_ns = std::min(decision.until_ns, at);
     return decision;
 }
 
@@ -211,8 +216,11 @@ bool Policy::take_answer(Decision& decision) {
 }
 
 void Policy::expire(int64_t now) {
-    while (!expiry_.empty() && expiry_.begin()->at < now)
-        end(expiry_.begin()->slot, ErrorCode::deadline_exceeded);
+    while (!expiry_.empty() && expiry_.begin()->at < now) {
+        const uint32_t slot = expiry_.begin()->slot;
+        end(slot, ErrorCode::deadline_exceeded);
+        doubt_estimates(now, items_[slot]);
+    }
 }
 
 // A free one, or the one that will be free soonest when that is soon.
@@ -229,6 +237,16 @@ Policy::Stream* Policy::next_stream(int64_t now) {
     return best;
 }
 
+int64_t Policy::patience_ns() const {
+    return std::max(config_.latency_target_ns, table_.ns(table_.size() - 1));
+}
+
+int Policy::young_decodes(int64_t now) const {
+    return static_cast<int>(std::count_if(decoding_.begin(), decoding_.end(), [&](uint32_t slot) {
+        return now - items_[slot].decode_start < patience_ns();
+    }));
+}
+
 bool Policy::any_running() const {
     return std::any_of(streams_.begin(), streams_.end(),
                        [](const Stream& stream) { return stream.running > 0; });
@@ -239,11 +257,11 @@ bool Policy::any_running() const {
 bool Policy::devices_turn(int64_t now) {
     if (ready_.empty())
         return false;
-    const int photos = ready() + decoding_;
+    const int photos = ready() + young_decodes(now);
     // Enough for the streams, and worth the decoding threads' while: the last one idles alone.
     if (photos >= std::max(table_.largest() * config_.streams, 2 * config_.decode_workers))
         return true;
-    const Queue* queue = next_to_decode(now);
+    const Queue* queue = idle_workers_.empty() ? nullptr : next_to_decode(now);
     if (!queue)
         return true;
     const int64_t left = ready_.begin()->at - now;
@@ -258,7 +276,7 @@ bool Policy::devices_turn(int64_t now) {
 bool Policy::launch_next(int64_t now, Decision& decision) {
     if (ready_.empty())
         return false;
-    if (config_.shared_cores && (decoding_ > 0 || !devices_turn(now)))
+    if (config_.shared_cores && (young_decodes(now) > 0 || !devices_turn(now)))
         return false;
     Stream* stream = next_stream(now);
     if (!stream)
@@ -326,6 +344,7 @@ bool Policy::decode_next(int64_t now, Decision& decision) {
     const int64_t soonest = std::max(decoded, device_free_ns(now)) + table_.ns(0);
     if (item.deadline < soonest + static_cast<int64_t>(decode_margin_ns_)) {
         end(slot, ErrorCode::deadline_exceeded);
+        doubt_estimates(now, items_[slot]);
         return take_answer(decision);
     }
     dequeue(slot);
@@ -334,7 +353,7 @@ bool Policy::decode_next(int64_t now, Decision& decision) {
     item.decode_start = now;
     item.in_slot = true;
     ++in_slots_;
-    ++decoding_;
+    decoding_.push_back(slot);
     item.worker = idle_workers_.back();
     idle_workers_.pop_back();
     decision.kind = Decision::start_decode;

@@ -54,7 +54,8 @@ struct PolicyConfig {
     int64_t lead_ns = 0;
     /// The device is the very cores that decode. Each would slow the other down more than it gains,
     /// so they take turns: nothing is decoded while a batch runs, and no batch is launched before
-    /// all decoding threads are done.
+    /// the decoding threads are done; one that hangs is not waited for longer than the larger of
+    /// the latency target and the largest batch's time.
     bool shared_cores = false;
 };
 
@@ -116,9 +117,9 @@ public:
     /// Decoding ended. Without `ok` the photo is finished: the caller, who knows why, answers it.
     /// Returns whether the photo is still wanted: if not, next() answers it with `cancelled`.
     bool decoded(int64_t now_ns, ItemId id, bool ok);
-    /// The stream's oldest batch ended, well or not: the caller answers its photos, which are
-    /// forgotten here.
-    void batch_done(int64_t now_ns, int stream);
+    /// The stream's oldest batch ended: the caller answers its photos, which are forgotten here.
+    /// How long it took says nothing when it did not end well.
+    void batch_done(int64_t now_ns, int stream, bool ok = true);
     Cancelled cancel(int64_t now_ns, ItemId id);
     /// Refuse albums from here on (retry: never); what was admitted is served.
     void close() { closed_ = true; }
@@ -208,6 +209,9 @@ private:
     Stream* next_stream(int64_t now);
     bool devices_turn(int64_t now);
     bool any_running() const;
+    int64_t patience_ns() const;
+    int young_decodes(int64_t now) const;
+    void doubt_estimates(int64_t now, const Item& refused);
     Queue* next_to_decode(int64_t now);
     void set_defaults();
 
@@ -228,10 +232,12 @@ private:
     Backlog backlog_[2];
     uint64_t sequence_ = 0;
     size_t bytes_ = 0;
-    int unfinished_ = 0, in_slots_ = 0, decoding_ = 0;
+    int unfinished_ = 0, in_slots_ = 0;
+    std::vector<uint32_t> decoding_; // items
 
     double decode_margin_ns_ = 0; // time that a photo must have left to be worth decoding
     double decode_scale_ = 1;     // measured / estimated
+    int64_t least_ns_ = 0;        // of the smallest batch, as the table first said
     double device_scale_ = 1;     // measured / table
     int device_samples_ = 0;
     int64_t window_start_ = 0; // of the count of arrivals at the device

@@ -133,6 +133,21 @@ void Policy::learn_outcome(const Item& item, bool launched) {
                                      decode_margin_ns_ + static_cast<double>(table_.ns(0)) / 8);
 }
 
+// What is refused by an estimate teaches nothing, so a wrong one (a stalled disk, a throttled
+// device) would refuse for ever. A refusal while nothing at all is under way is a sign of that, and
+// moves every estimate back towards what it was at first.
+void Policy::doubt_estimates(int64_t now, const Item& refused) {
+    constexpr double kFade = 0.9;
+    if (refused.deadline <= now || !decoding_.empty() || !ready_.empty() || any_running())
+        return;
+    decode_margin_ns_ *= kFade;
+    if (decode_scale_ > 1)
+        decode_scale_ = std::max(1.0, decode_scale_ * kFade);
+    if (table_.ns(0) > least_ns_)
+        rescale(
+            std::max(kFade, static_cast<double>(least_ns_) / static_cast<double>(table_.ns(0))));
+}
+
 void Policy::learn_decode(int64_t now, const Item& item) {
     const double ratio =
         static_cast<double>(now - item.decode_start) / static_cast<double>(item.decode_ns);

@@ -67,6 +67,9 @@ struct Scheduler::Album {
 
     std::mutex mutex; // guards what follows; on_item is called by one thread at a time
     size_t remaining = 0;
+
+    std::mutex stop_mutex; // guards what follows; no callback of the caller runs under it
+    bool finished = false;
     std::optional<std::stop_callback<std::function<void()>>> on_stop;
 };
 
@@ -117,6 +120,9 @@ void Scheduler::stop() noexcept {
         stream->changed.notify_all();
     for (auto thread = threads_.rbegin(); thread != threads_.rend(); ++thread)
         thread->join();
+    // What callbacks of the last answers submitted.
+    for (Lock lock(mutex_); refuse_next(lock);)
+        continue;
 }
 
 // ---- any thread
@@ -148,9 +154,9 @@ void Scheduler::submit(Request request, OnDone on_done) {
     changed_.notify_one();
     if (!album->request.stop.stop_possible())
         return;
-    // Outside of every lock: it runs at once when the stop was requested before.
-    std::lock_guard lock(album->mutex);
-    if (album->remaining > 0)
+    // Under no other lock: it runs at once when the stop was requested before.
+    std::lock_guard lock(album->stop_mutex);
+    if (!album->finished)
         album->on_stop.emplace(album->request.stop,
                                [this, album = album.get()] { cancel(*album); });
 }
@@ -176,6 +182,8 @@ bool Scheduler::admit(const std::shared_ptr<Album>& album, ItemError& refusal) {
         const bool never = admission.retry_after_ns == batching::kNever;
         if (!never)
             refusal.retry_after_ms = static_cast<double>(admission.retry_after_ns) / 1e6;
+        if (closing_)
+            refusal.code = ErrorCode::cancelled;
         refusal.message = closing_ ? "the engine is closing"
                           : never  ? "the request alone is larger than the queue may be; send "
                                      "fewer photos at a time"
@@ -216,8 +224,6 @@ EngineStats Scheduler::stats() const {
 void Scheduler::schedule() {
     Lock lock(mutex_);
     for (;;) {
-        if (refuse_next(lock))
-            continue;
         const Decision decision = policy_.next(now_ns());
         switch (decision.kind) {
         case Decision::answer:
@@ -230,6 +236,8 @@ void Scheduler::schedule() {
             launch(decision, lock);
             break;
         case Decision::wait:
+            if (refuse_next(lock))
+                continue;
             if (closing_ && policy_.unfinished() == 0) {
                 finished_ = true;
                 decodable_.notify_all();
@@ -242,8 +250,9 @@ void Scheduler::schedule() {
             else
                 changed_.wait_until(lock,
                                     Clock::time_point(std::chrono::nanoseconds(decision.until_ns)));
-            break;
+            continue;
         }
+        refuse_next(lock); // one at a time: whoever resubmits at once must not starve the admitted
     }
 }
 
@@ -332,16 +341,18 @@ std::optional<ItemError> Scheduler::prepare(Item& item) {
     Album& album = *item.album;
     if (album.cancelled || lost_) // the policy knows
         return ItemError{ErrorCode::cancelled, "the caller gave up"};
-    const Photo& photo = album.request.photos[item.index];
+    Photo& photo = album.request.photos[item.index];
+    std::optional<ItemError> error;
     try {
         const std::string warning = stages_.prepare(photo, item.slot, album.results[item.index]);
         if (!warning.empty() && log_)
             log_(LogLevel::warning,
                  (photo.path.empty() ? "" : photo.path.string() + ": ") + warning);
-        return std::nullopt;
     } catch (...) {
-        return describe_exception();
+        error = describe_exception();
     }
+    photo = {}; // nobody needs its bytes any more, and the album may stay for long
+    return error;
 }
 
 // ---- stream threads
@@ -367,7 +378,7 @@ void Scheduler::run_stream(int index) {
         if (batch.error && batch.error->code == ErrorCode::device_lost)
             lose(batch.error->message);
         lock.lock();
-        policy_.batch_done(now_ns(), index);
+        policy_.batch_done(now_ns(), index, !batch.error);
         for (Item* item : batch.items)
             free_slot(*item);
         lock.unlock();
@@ -461,6 +472,10 @@ void Scheduler::finish(Item& item, std::optional<ItemError> error) {
         if (--album.remaining > 0)
             return;
         self = std::move(album.self);
+    }
+    {
+        std::lock_guard lock(album.stop_mutex);
+        album.finished = true;
     }
     album.on_done(std::move(album.results));
 }

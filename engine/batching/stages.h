@@ -26,7 +26,7 @@ public:
     virtual std::string prepare(const Photo& photo, int slot, Result& result) = 0;
 
     /// On the scheduler's thread: enqueues the pass for prepared `slots` in `bucket` of the cost
-    /// table and waits for nothing.
+    /// table. Does not wait for the pass.
     virtual void launch(int stream, int bucket, std::span<const int> slots) = 0;
 
     /// On the thread of `stream`: waits for the oldest batch launched there and not waited for.

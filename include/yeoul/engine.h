@@ -50,8 +50,8 @@ struct EngineOptions {
     int batch_size = 0;
     /// Compute streams; they share the weights and each has its own activations. 1 to 4.
     int streams = 1;
-    /// Host threads: decoding has so many, and so has math, shared by the streams. With one stream
-    /// the two take turns. 0 takes the cores this process may use.
+    /// Host threads: decoding has so many, and so has math, shared by the streams. On
+    /// a CPU the two take turns. 0 takes the cores this process may use.
     int threads = 0;
     /// The most bytes that the engine may hold on the device: what it allocates there and what the
     /// driver adds; on a CPU, its staging as well. 0: what the device has free. An engine that
@@ -206,8 +206,8 @@ public:
     std::vector<Result> embed(std::vector<Photo> photos);
 
     /// Returns at once; `on_done` gets one result per photo, in order, exactly once, from an engine
-    /// thread. It must not throw, block, or destroy the engine. The engine owns the request until
-    /// then.
+    /// thread, or from this one when there are no photos. It must not throw, block, or destroy the
+    /// engine. The engine owns the request until then.
     void submit(Request request, std::function<void(std::vector<Result>)> on_done);
 
     /// False once the device is lost: from then on every photo is answered with `device_lost`.

@@ -155,7 +155,8 @@ public:
     EventRef create_event() override {
         use();
         auto made = std::make_unique<CudaEvent>();
-        YEOUL_CUDA(cudaEventCreateWithFlags(&made->event, cudaEventDefault));
+        // Whoever waits sleeps: the cores are wanted for decoding.
+        YEOUL_CUDA(cudaEventCreateWithFlags(&made->event, cudaEventBlockingSync));
         return EventRef(made.release());
     }
     void destroy_event(EventRef event) noexcept override {

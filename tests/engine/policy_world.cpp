@@ -62,7 +62,7 @@ private:
         bool cancelled = false;
     };
     struct Worker {
-        int64_t until = kNever;
+        int64_t until = kNever, since = 0;
         uint64_t photo = 0;
     };
     struct Batch {
@@ -219,6 +219,7 @@ private:
                    "shared cores decode while no batch runs");
         expect_no_starvation(photo, waiting, 0);
         photo.state = decoding;
+        worker.since = now_;
         worker.until = now_ + jitter(photo.decode_ns);
         worker.photo = decision.item.tag;
     }
@@ -227,11 +228,15 @@ private:
         Stream& stream = streams_[static_cast<size_t>(decision.stream)];
         const CostTable& table = policy_.table();
         const PolicyConfig& config = policy_.config();
+        const int64_t patience = std::max(config.latency_target_ns, table.ns(table.size() - 1));
         expect(stream.batches.size() < (config.lead_ns > 0 ? 2 : 1), "few batches in flight");
         if (!stream.batches.empty())
             expect(stream.expected - now_ <= config.lead_ns, "the second batch comes last minute");
         if (config.shared_cores)
-            expect(std::ranges::all_of(workers_, [](const Worker& w) { return w.until == kNever; }),
+            expect(std::ranges::all_of(workers_,
+                                       [&](const Worker& w) {
+                                           return w.until == kNever || now_ - w.since >= patience;
+                                       }),
                    "shared cores compute while nothing is decoded");
         expect(decision.bucket >= 0 && decision.bucket < table.size(), "the bucket exists");
         expect(!decision.batch.empty() &&

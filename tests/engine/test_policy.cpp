@@ -306,3 +306,73 @@ TEST_CASE("policy: costs the host few microseconds per photo and batch") {
     MESSAGE(per_photo << " us per photo, all in all");
     CHECK(us.count() < 10 * asked); // an order for slow machines and sanitizers
 }
+
+TEST_CASE("policy: a wrong estimate does not refuse for ever") {
+    PolicyConfig config;
+    config.decode_workers = 1;
+    config.latency_target_ns = 50'000'000;
+    Policy policy(config, CostTable({{1, 10'000}, {8, 40'000}}));
+    int64_t now = 0;
+    const auto serve = [&](int64_t takes, int64_t deadline) {
+        const ItemRequest item{.decode_ns = 5'000'000};
+        AlbumRequest album{.items = {&item, 1}};
+        album.deadline_ns = deadline;
+        policy.admit(now, album);
+        for (;;) {
+            const Decision decision = policy.next(now);
+            if (decision.kind == Decision::answer)
+                return false;
+            if (decision.kind == Decision::start_decode)
+                policy.decoded(now += takes, decision.item.id, true);
+            if (decision.kind == Decision::launch) {
+                policy.batch_done(now += 10'000'000, decision.stream);
+                return true;
+            }
+        }
+    };
+    for (int i = 0; i < 70; ++i) // a disk that stalls
+        CHECK(serve(500'000'000, kNever));
+    int refused = 0;
+    while (!serve(5'000'000, now + 40'000'000))
+        REQUIRE(++refused < 100);
+    CHECK(refused > 0); // it was believed at first
+}
+
+TEST_CASE("policy: shared cores do not wait for a decode that hangs") {
+    PolicyConfig config;
+    config.decode_workers = 2;
+    config.latency_target_ns = 50'000'000;
+    config.shared_cores = true;
+    Policy policy(config, CostTable({{1, 1'000}, {8, 4'000}}));
+    const ItemRequest items[2] = {{.decode_ns = 1'000'000}, {.decode_ns = 1'000'000}};
+    policy.admit(0, {.items = items});
+    const Decision first = policy.next(0);
+    const ItemId good = first.item.id;
+    REQUIRE(policy.next(0).kind == Decision::start_decode); // and never heard of again
+    policy.decoded(1'000'000, good, true);
+    const Decision wait = policy.next(1'000'000);
+    REQUIRE(wait.kind == Decision::wait);
+    CHECK(wait.until_ns == 50'000'000);
+    const Decision launch = policy.next(wait.until_ns);
+    REQUIRE(launch.kind == Decision::launch);
+    CHECK(launch.batch[0].id == good);
+}
+
+TEST_CASE("policy: a stream gets its next batch shortly before the one on it should end") {
+    PolicyConfig config;
+    config.decode_workers = 1;
+    config.lead_ns = 300'000;
+    Policy policy(config, CostTable({{1, 10'000}, {2, 12'000}}));
+    const ItemRequest items[4] = {};
+    policy.admit(0, {.items = items});
+    REQUIRE(policy.next(0).kind == Decision::launch);
+    const Decision wait = policy.next(0);
+    REQUIRE(wait.kind == Decision::wait);
+    CHECK(wait.until_ns == 12'000'000 - 300'000);
+    CHECK(policy.next(wait.until_ns - 1).kind == Decision::wait);
+    CHECK(policy.next(wait.until_ns).kind == Decision::launch);
+    CHECK(policy.next(wait.until_ns).kind == Decision::wait); // two, and no third
+    policy.batch_done(12'000'000, 0);
+    policy.batch_done(24'000'000, 0);
+    CHECK(policy.unfinished() == 0);
+}

@@ -46,7 +46,8 @@ public:
 
     std::string prepare(const Photo& photo, int slot, Result& result) override {
         Slot& place = slots_[static_cast<size_t>(slot)];
-        expect(!place.taken.exchange(true), "a slot is prepared for one photo at a time");
+        const Use before = place.use.exchange(preparing);
+        expect(before != preparing && before != launched, "a slot is one photo's at a time");
         ++preparing_;
         expect(!config_.shared_cores || in_flight_ == 0, "shared cores do one thing at a time");
         in_prepare();
@@ -54,7 +55,7 @@ public:
         std::memcpy(&place.name, photo.encoded.data() + 1, sizeof place.name);
         place.fate = static_cast<Fate>(photo.encoded[0]);
         --preparing_;
-        place.taken = false;
+        place.use = prepared;
         if (++prepares == lose_prepare)
             throw Error(ErrorCode::device_lost, "lost while a photo was prepared");
         if (place.fate == bad_image)
@@ -79,12 +80,9 @@ public:
         ++in_flight_;
         Batch batch;
         for (int slot : slots) {
-            const Slot& place = slots_[static_cast<size_t>(slot)];
-            expect(!place.taken, "a slot is prepared before it is launched");
-            batch.embeds.push_back(static_cast<float>(place.name));
-            batch.embeds.push_back(1);
-            batch.norms.push_back(place.fate == non_finite ? std::numeric_limits<float>::infinity()
-                                                           : 1.0f);
+            expect(slots_[static_cast<size_t>(slot)].use.exchange(launched) == prepared,
+                   "a slot is prepared before it is launched, once");
+            batch.slots.push_back(slot);
         }
         lane.batches.push_back(std::move(batch));
     }
@@ -94,8 +92,17 @@ public:
         Stream& lane = streams_[static_cast<size_t>(stream)];
         std::lock_guard lock(lane.mutex);
         expect(!lane.batches.empty(), "waits for what was launched");
-        lane.answered = std::move(lane.batches.front());
+        Batch batch = std::move(lane.batches.front());
         lane.batches.pop_front();
+        for (int slot : batch.slots) { // the pass reads them until now
+            Slot& place = slots_[static_cast<size_t>(slot)];
+            batch.embeds.push_back(static_cast<float>(place.name));
+            batch.embeds.push_back(1);
+            batch.norms.push_back(place.fate == non_finite ? std::numeric_limits<float>::infinity()
+                                                           : 1.0f);
+            place.use = none;
+        }
+        lane.answered = std::move(batch);
         --in_flight_;
         if (++waits == lose_wait)
             throw Error(ErrorCode::device_lost, "lost while a batch ran");
@@ -108,12 +115,14 @@ public:
     }
 
 private:
+    enum Use { none, preparing, prepared, launched };
     struct Slot {
-        std::atomic<bool> taken = false;
+        std::atomic<Use> use = none;
         int name = 0;
         Fate fate = computed;
     };
     struct Batch {
+        std::vector<int> slots;
         std::vector<float> embeds, norms;
     };
     struct Stream {
@@ -456,4 +465,61 @@ TEST_CASE("scheduler: whoever cancels from a callback is obeyed and not locked o
     for (const Result& result : embed(scheduler, request))
         CHECK(code_of(result) == ErrorCode::cancelled);
     CHECK(stages.prepares == prepared);
+}
+
+TEST_CASE("scheduler: clients that resubmit what was refused do not starve the admitted") {
+    Setup setup;
+    setup.config.queue_bytes = 10; // two photos
+    FakeStages stages(setup.config, setup.table);
+    Scheduler scheduler(stages, setup.options());
+    std::atomic<int> computed = 0, left = 4;
+    std::function<void(int)> send = [&](int name) {
+        scheduler.submit({.photos = {photo(name), photo(name)}}, [&, name](std::vector<Result> r) {
+            computed += !r[0].error;
+            if (computed < 200)
+                send(name);
+            else
+                --left;
+        });
+    };
+    for (int client = 0; client < 4; ++client)
+        send(client);
+    while (left > 0)
+        std::this_thread::yield();
+    CHECK(computed >= 200);
+}
+
+TEST_CASE("scheduler: a request submitted by the last answer of a closing engine is answered") {
+    for (int round = 0; round < 200; ++round) {
+        const Setup setup;
+        FakeStages stages(setup.config, setup.table);
+        std::atomic<int> answers = 0;
+        {
+            Scheduler scheduler(stages, setup.options());
+            for (int i = 0; i < 3; ++i)
+                scheduler.submit({.photos = {photo(i)}}, [&](std::vector<Result>) {
+                    ++answers;
+                    scheduler.submit({.photos = {photo(7)}},
+                                     [&](std::vector<Result>) { ++answers; });
+                });
+        }
+        REQUIRE(answers == 6);
+    }
+}
+
+TEST_CASE("scheduler: a callback may want the lock that a submitter holds") {
+    const Setup setup;
+    FakeStages stages(setup.config, setup.table);
+    Scheduler scheduler(stages, setup.options());
+    std::mutex callers;
+    std::atomic<int> answers = 0;
+    for (int i = 0; i < 300; ++i) {
+        std::stop_source stop;
+        Request request{.photos = {photo(i, bad_image), photo(i)}, .stop = stop.get_token()};
+        request.on_item = [&](size_t, const Result&) { std::lock_guard lock(callers); };
+        std::lock_guard lock(callers);
+        scheduler.submit(std::move(request), [&](std::vector<Result>) { ++answers; });
+    }
+    while (answers < 300)
+        std::this_thread::yield();
 }

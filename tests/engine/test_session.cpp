@@ -77,6 +77,10 @@ public:
         call();
         ForwardingBackend::synchronize(event);
     }
+    bool complete(EventRef event) override {
+        call();
+        return ForwardingBackend::complete(event);
+    }
     void synchronize(StreamRef stream) override { ForwardingBackend::synchronize(stream); }
     void launch(Graph& graph, StreamRef stream) override {
         call();
@@ -185,7 +189,8 @@ TEST_CASE("session: a call of the device that fails takes some photos, and never
                     else
                         CHECK(result.embedding.size() == static_cast<size_t>(session.info().dim));
                 }
-                CHECK((failed > 0) == met);
+                // Asking once in vain whether an upload is done harms nobody.
+                CHECK((lost ? (failed > 0) == met : failed == 0 || met));
                 CHECK(session.ready() == !(lost && met));
                 if (lost && met && !kSlowSanitizer)
                     CHECK(seconds.count() < 1);
