@@ -13,6 +13,8 @@ std::unique_ptr<Linear> make_linear(const Onednn& onednn, const LinearDesc& desc
                                     const LinearWeights& weights);
 std::unique_ptr<TokenEmbedding> make_token_embedding(const TokenEmbeddingDesc& desc,
                                                      const TokenEmbeddingWeights& weights);
+std::unique_ptr<TextEmbedding> make_text_embedding(const TextEmbeddingDesc& desc,
+                                                   const TextEmbeddingWeights& weights);
 std::unique_ptr<LayerNorm> make_layer_norm(const Onednn& onednn, const LayerNormDesc& desc,
                                            const NormWeights& weights);
 std::unique_ptr<Attention> make_attention(const Onednn& onednn, const AttentionDesc& desc);

@@ -58,6 +58,14 @@ public:
     std::unique_ptr<Linear> linear(const LinearDesc& desc, const LinearWeights& w) override {
         return inner_.linear(desc, w);
     }
+    std::unique_ptr<TextEmbedding> text_embedding(const TextEmbeddingDesc& desc,
+                                                  const TextEmbeddingWeights& w) override {
+        std::vector<float> zeros(w.position.elements());
+        TextEmbeddingWeights altered = w;
+        if (drop_position)
+            altered.position = View(zeros.data(), DType::f32, {desc.tokens, desc.dim});
+        return inner_.text_embedding(desc, altered);
+    }
     std::unique_ptr<LayerNorm> layer_norm(const LayerNormDesc& desc,
                                           const NormWeights& w) override {
         return inner_.layer_norm(desc, w);
