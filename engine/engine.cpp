@@ -9,6 +9,8 @@
 
 #include "engine/backends.h"
 #include "engine/batching/dispatcher.h"
+#include "engine/duplicates.h"
+#include "engine/labels.h"
 #include "engine/memory/allocated_device.h"
 #include "engine/models/model.h"
 
@@ -64,6 +66,13 @@ public:
         model_ = std::move(opened.model);
         info_ = std::move(opened.info);
 
+        if (options.text) {
+            text_ = std::make_unique<TextEncoder>(options.model, *backend_, memory_->lanes,
+                                                  numerics, batches);
+            tagger_ =
+                std::make_unique<Tagger>(*backend_, memory_->lanes, numerics, batches, info_.dim);
+        }
+
         std::vector<std::unique_ptr<Lane>> lanes;
         for (int i = 0; i < options.streams; ++i) {
             lanes.push_back(std::make_unique<Lane>(*backend_, memory_->lanes, *model_, batches));
@@ -92,7 +101,35 @@ public:
     }
 
     void submit(Request request, Dispatcher::OnDone on_done) {
+        if (request.tags != 0)
+            add_tags(request, on_done);
         dispatcher_->submit(std::move(request), std::move(on_done));
+    }
+    std::vector<std::vector<float>> embed_text(const std::vector<std::string>& texts) {
+        require_text();
+        return text_->embed(texts);
+    }
+    void set_labels(const Labels& labels) {
+        require_text();
+        tagger_->replace(labels, *text_);
+    }
+    std::vector<std::vector<Tag>> tag(const std::vector<std::vector<float>>& embeddings,
+                                      int count) {
+        require_text();
+        return tagger_->tag(embeddings, count);
+    }
+    Duplicates duplicates(const std::vector<std::vector<float>>& embeddings, double threshold) {
+        size_t dim = 1;
+        for (const std::vector<float>& vector : embeddings)
+            dim = std::max(dim, vector.size());
+        std::vector<float> rows(embeddings.size() * dim);
+        for (size_t i = 0; i < embeddings.size(); ++i) {
+            const std::vector<float>& vector = embeddings[i];
+            YEOUL_REQUIRE(vector.empty() || vector.size() == dim,
+                          "vector " << i << " has " << vector.size() << " values, another " << dim);
+            std::copy(vector.begin(), vector.end(), rows.begin() + static_cast<ptrdiff_t>(i * dim));
+        }
+        return find_duplicates(*backend_, device_.dtype, {rows, static_cast<int>(dim)}, threshold);
     }
     const ModelInfo& info() const { return info_; }
     const DeviceInfo& device() const { return device_; }
@@ -121,9 +158,52 @@ private:
         AllocatedDevice weights, lanes;
     };
 
+    void require_text() const {
+        YEOUL_REQUIRE(text_ != nullptr,
+                      "the engine was opened without text: set EngineOptions::text");
+    }
+
+    // Each photo is tagged when its vector is there, before anybody sees it.
+    void add_tags(Request& request, Dispatcher::OnDone& on_done) {
+        require_text();
+        YEOUL_REQUIRE(request.tags >= 1 && request.tags <= TopKDesc::kMaxK,
+                      "tags is " << request.tags << ", must be 1 to " << TopKDesc::kMaxK);
+        const std::shared_ptr<const LabelSet> labels = tagger_->labels();
+        YEOUL_REQUIRE(labels != nullptr, "there are no labels to tag with; set them first");
+        const auto tagged = [this, labels, count = request.tags](Result& result) {
+            if (result.error)
+                return;
+            try {
+                result.tags = tagger_->tag(*labels, {&result.embedding, 1}, count).front();
+            } catch (const Error& error) { // it goes to the photo, not through the engine's thread
+                result.error = ItemError{error.code(), error.what()};
+                result.embedding.clear();
+            }
+        };
+        const auto on_item = std::move(request.on_item);
+        const auto done = std::make_shared<std::vector<std::optional<Result>>>(
+            on_item ? request.photos.size() : 0);
+        if (on_item)
+            request.on_item = [tagged, on_item, done](size_t index, const Result& result) {
+                Result& copy = (*done)[index].emplace(result);
+                tagged(copy);
+                on_item(index, copy);
+            };
+        on_done = [tagged, done, next = std::move(on_done)](std::vector<Result> results) {
+            for (size_t i = 0; i < results.size(); ++i)
+                if (i < done->size() && (*done)[i])
+                    results[i] = std::move(*(*done)[i]);
+                else
+                    tagged(results[i]);
+            next(std::move(results));
+        };
+    }
+
     std::unique_ptr<Backend> backend_;
     std::unique_ptr<Memory> memory_;
     std::unique_ptr<VisionModel> model_;
+    std::unique_ptr<TextEncoder> text_; // null without EngineOptions::text
+    std::unique_ptr<Tagger> tagger_;
     ModelInfo info_;
     DeviceInfo device_;
     size_t activation_bytes_ = 0, staging_bytes_ = 0;
@@ -186,6 +266,23 @@ std::vector<Result> Engine::embed(std::vector<Photo> photos) {
 void Engine::submit(Request request, std::function<void(std::vector<Result>)> on_done) {
     YEOUL_REQUIRE(on_done, "submit needs a callback for its results");
     impl_->submit(std::move(request), std::move(on_done));
+}
+
+std::vector<std::vector<float>> Engine::embed_text(const std::vector<std::string>& texts) {
+    return impl_->embed_text(texts);
+}
+
+void Engine::set_labels(const Labels& labels) {
+    impl_->set_labels(labels);
+}
+
+std::vector<std::vector<Tag>> Engine::tag(const std::vector<std::vector<float>>& embeddings,
+                                          int count) {
+    return impl_->tag(embeddings, count);
+}
+
+Duplicates Engine::duplicates(const std::vector<std::vector<float>>& embeddings, double threshold) {
+    return impl_->duplicates(embeddings, threshold);
 }
 
 const ModelInfo& Engine::info() const {
