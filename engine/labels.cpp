@@ -43,22 +43,31 @@ void normalize(std::vector<double>& x, const std::string& label) {
         value /= size;
 }
 
-// (labels, dim), rows of length 1.
+// (labels, dim), rows of length 1. Many labels at a time fill the tower's batches.
 std::vector<float> embed_labels(const Labels& labels, TextEncoder& encoder) {
+    constexpr size_t kTextsAtATime = 256;
+    const size_t count = labels.names.size(), forms = labels.templates.size();
+    const size_t step = std::max<size_t>(1, kTextsAtATime / forms);
     std::vector<float> matrix;
-    for (size_t i = 0; i < labels.names.size(); ++i) {
+    for (size_t first = 0; first < count; first += step) {
+        const size_t end = std::min(first + step, count);
         std::vector<std::string> texts;
-        for (const std::string& form : labels.templates)
-            texts.push_back(in_template(form, labels.names[i]));
-        std::vector<double> mean(encoder.dim());
-        for (const std::vector<float>& vector : encoder.embed(texts)) {
-            std::vector<double> x(vector.begin(), vector.end());
-            normalize(x, label_text(labels, i));
-            for (size_t d = 0; d < x.size(); ++d)
-                mean[d] += x[d];
+        for (size_t i = first; i < end; ++i)
+            for (const std::string& form : labels.templates)
+                texts.push_back(in_template(form, labels.names[i]));
+        const std::vector<std::vector<float>> vectors = encoder.embed(texts);
+        for (size_t i = first; i < end; ++i) {
+            std::vector<double> mean(encoder.dim());
+            for (size_t form = 0; form < forms; ++form) {
+                const std::vector<float>& vector = vectors[(i - first) * forms + form];
+                std::vector<double> x(vector.begin(), vector.end());
+                normalize(x, label_text(labels, i));
+                for (size_t d = 0; d < x.size(); ++d)
+                    mean[d] += x[d];
+            }
+            normalize(mean, label_text(labels, i));
+            matrix.insert(matrix.end(), mean.begin(), mean.end());
         }
-        normalize(mean, label_text(labels, i));
-        matrix.insert(matrix.end(), mean.begin(), mean.end());
     }
     return matrix;
 }
