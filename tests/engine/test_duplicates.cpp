@@ -97,6 +97,34 @@ TEST_CASE("simt: groups of duplicates are those of fp64, although products are f
     check_groups(*make_fp16_backend(), {2, 9, 130});
 }
 
+TEST_CASE("simt: pairs nearer to the threshold than fp16 can tell are decided in fp64") {
+    const auto backend = make_fp16_backend();
+    constexpr double kThreshold = 0.95;
+    constexpr int kPairs = 24;
+    const std::vector<float> draws = random_eighths(size_t{2} * kPairs * kDim, 4, 11);
+    std::vector<float> values;
+    for (int pair = 0; pair < kPairs; ++pair) {
+        // y = cos x + sin u of a direction u across x, both of length 1
+        const float* x = &draws[size_t{2} * pair * kDim];
+        const float* u = x + kDim;
+        double xx = 0, xu = 0, across = 0;
+        for (int d = 0; d < kDim; ++d)
+            xx += double{x[d]} * x[d], xu += double{x[d]} * u[d];
+        for (int d = 0; d < kDim; ++d)
+            across += std::pow(u[d] - xu / xx * x[d], 2);
+        const double cosine_of_pair = kThreshold + (pair % 2 ? 2e-5 : -2e-5);
+        const double sine = std::sqrt(1 - cosine_of_pair * cosine_of_pair);
+        values.insert(values.end(), x, x + kDim);
+        for (int d = 0; d < kDim; ++d)
+            values.push_back(
+                static_cast<float>(cosine_of_pair * x[d] / std::sqrt(xx) +
+                                   sine * (u[d] - xu / xx * x[d]) / std::sqrt(across)));
+    }
+    const auto expected = dbscan(values, kThreshold);
+    REQUIRE(expected.size() == kPairs / 2);
+    CHECK(find_duplicates(*backend, DType::f16, {values, kDim}, kThreshold).groups == expected);
+}
+
 TEST_CASE("duplicates: a cosine just at the threshold joins, one just below does not") {
     const auto backend = make_cpu_backend(1);
     for (double step : {1e-6, -1e-6}) {

@@ -150,6 +150,20 @@ TEST_CASE("tokenizer: a text is cut to the room between begin and end") {
     error_of(ErrorCode::invalid_argument, [&] { tokenizer.framed({}, 1); });
 }
 
+TEST_CASE(
+    "tokenizer: of equal merges the leftmost comes first, and an earlier merge before a later") {
+    TokenizerTexts texts = small_texts();
+    const auto replace = [&](const std::string& what, const std::string& by) {
+        texts.tokenizer.replace(texts.tokenizer.find(what), what.size(), by);
+    };
+    replace("\"a\": 0", "\"aa\": 7, \"a\": 0");
+    replace("[[\"a\", \"b</w>\"]]", "[\"a a\", \"a b</w>\"]");
+    const Tokenizer tokenizer(parse_tokenizer(texts, "m"));
+    CHECK(tokenizer.tokens("aab") == std::vector<int32_t>{7, 3});
+    CHECK(tokenizer.tokens("aaab") == std::vector<int32_t>{7, 4});
+    CHECK(tokenizer.tokens("aaaaab") == std::vector<int32_t>{7, 7, 4});
+}
+
 TEST_CASE("tokenizer: a byte that the vocabulary lacks is the unknown token, each for itself") {
     const Tokenizer tokenizer(parse_tokenizer(small_texts(), "m"));
     CHECK(tokenizer.tokens("c\u00e9") == std::vector<int32_t>{6, 6, 6});
