@@ -137,6 +137,10 @@ public:
         EngineStats stats = dispatcher_->stats();
         stats.weight_bytes = static_cast<int64_t>(model_->weight_bytes());
         stats.activation_bytes = static_cast<int64_t>(activation_bytes_);
+        if (text_) {
+            stats.weight_bytes += static_cast<int64_t>(text_->weight_bytes());
+            stats.activation_bytes += static_cast<int64_t>(text_->activation_bytes());
+        }
         stats.staging_bytes = static_cast<int64_t>(staging_bytes_);
         stats.load_seconds = load_seconds_;
         return stats;

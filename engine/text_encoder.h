@@ -23,7 +23,8 @@ public:
 
     int dim() const { return model_.dim(); }
     float scale() const { return model_.scale(); }
-    const loader::ClipTextConfig& config() const { return config_; }
+    size_t weight_bytes() const { return model_.weight_bytes(); }
+    size_t activation_bytes() const { return arena_bytes_; }
 
     /// The ids of a text, without begin and end and not cut. Throws `Error`, code
     /// `invalid_argument`, for a text that is not UTF-8.
