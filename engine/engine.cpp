@@ -72,6 +72,23 @@ void Engine::submit(Request request, std::function<void(std::vector<Result>)> on
     impl_->submit(std::move(request), std::move(on_done));
 }
 
+std::vector<std::vector<float>> Engine::embed_text(const std::vector<std::string>& texts) {
+    return impl_->embed_text(texts);
+}
+
+void Engine::set_labels(const Labels& labels) {
+    impl_->set_labels(labels);
+}
+
+std::vector<std::vector<Tag>> Engine::tag(const std::vector<std::vector<float>>& embeddings,
+                                          int count) {
+    return impl_->tag(embeddings, count);
+}
+
+Duplicates Engine::duplicates(const std::vector<std::vector<float>>& embeddings, double threshold) {
+    return impl_->duplicates(embeddings, threshold);
+}
+
 bool Engine::ready() const {
     return impl_->ready();
 }

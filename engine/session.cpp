@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/duplicates.h"
+
 namespace yeoul {
 namespace {
 
@@ -49,6 +51,10 @@ Session::Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
                          .alpha_on_white = !options.drop_alpha,
                          .fast = options.fast_decode},
                         options.log);
+    if (options.text)
+        text_ = std::make_unique<TextSide>(*backend_, *backend_, options.model, request.numerics,
+                                           batch_sizes(prepared_.plan.choice.buckets),
+                                           prepared_.opened.info.dim);
     const DeviceProperties& properties = backend_->properties();
     device_ = {.kind = properties.kind,
                .name = properties.name,
@@ -64,6 +70,45 @@ Session::Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
     load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+TextSide& Session::text() const {
+    YEOUL_REQUIRE(text_ != nullptr, "the engine was opened without text: set EngineOptions::text");
+    return *text_;
+}
+
+void Session::submit(Request request, Scheduler::OnDone on_done) {
+    if (request.tags != 0)
+        add_tags(text(), request, on_done);
+    scheduler_->submit(std::move(request), std::move(on_done));
+}
+
+std::vector<std::vector<float>> Session::embed_text(const std::vector<std::string>& texts) {
+    return text().encoder->embed(texts);
+}
+
+void Session::set_labels(const Labels& labels) {
+    text().tagger.replace(labels, *text().encoder);
+}
+
+std::vector<std::vector<Tag>> Session::tag(const std::vector<std::vector<float>>& embeddings,
+                                           int count) {
+    return text().tagger.tag(embeddings, count);
+}
+
+Duplicates Session::duplicates(const std::vector<std::vector<float>>& embeddings,
+                               double threshold) {
+    size_t dim = 1;
+    for (const std::vector<float>& vector : embeddings)
+        dim = std::max(dim, vector.size());
+    std::vector<float> rows(embeddings.size() * dim);
+    for (size_t i = 0; i < embeddings.size(); ++i) {
+        const std::vector<float>& vector = embeddings[i];
+        YEOUL_REQUIRE(vector.empty() || vector.size() == dim,
+                      "vector " << i << " has " << vector.size() << " values, another " << dim);
+        std::copy(vector.begin(), vector.end(), rows.begin() + static_cast<ptrdiff_t>(i * dim));
+    }
+    return find_duplicates(*backend_, device_.dtype, {rows, static_cast<int>(dim)}, threshold);
+}
+
 EngineStats Session::stats() const {
     EngineStats stats = scheduler_->stats();
     const AllocatorStats device = prepared_.memory->device().stats();
@@ -74,6 +119,10 @@ EngineStats Session::stats() const {
     stats.activation_bytes = static_cast<int64_t>(
         device.by_tag[static_cast<size_t>(MemoryTag::activations)].allocated_bytes);
     stats.staging_bytes = static_cast<int64_t>(pinned.total.allocated_bytes);
+    if (text_) {
+        stats.weight_bytes += static_cast<int64_t>(text_->encoder->weight_bytes());
+        stats.activation_bytes += static_cast<int64_t>(text_->encoder->activation_bytes());
+    }
     stats.device_allocations_since_ready =
         static_cast<int64_t>(upstream_allocations() - ready_allocations_);
     stats.load_seconds = load_seconds_;

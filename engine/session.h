@@ -8,6 +8,7 @@
 
 #include "engine/batching/scheduler.h"
 #include "engine/startup.h"
+#include "engine/text_side.h"
 
 namespace yeoul {
 
@@ -18,9 +19,13 @@ public:
     Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
             const std::vector<int>& batches = {});
 
-    void submit(Request request, Scheduler::OnDone on_done) {
-        scheduler_->submit(std::move(request), std::move(on_done));
-    }
+    void submit(Request request, Scheduler::OnDone on_done);
+    // As of `Engine`:
+    std::vector<std::vector<float>> embed_text(const std::vector<std::string>& texts);
+    void set_labels(const Labels& labels);
+    std::vector<std::vector<Tag>> tag(const std::vector<std::vector<float>>& embeddings, int count);
+    Duplicates duplicates(const std::vector<std::vector<float>>& embeddings, double threshold);
+
     bool ready() const { return scheduler_->ready(); }
     const ModelInfo& info() const { return prepared_.opened.info; }
     const DeviceInfo& device() const { return device_; }
@@ -30,8 +35,10 @@ public:
 
 private:
     uint64_t upstream_allocations() const;
+    TextSide& text() const;
 
     std::unique_ptr<Backend> backend_;
+    std::unique_ptr<TextSide> text_; // without EngineOptions::text: none
     Prepared prepared_;
     DeviceInfo device_;
     double load_seconds_ = 0;

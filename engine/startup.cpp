@@ -109,7 +109,8 @@ PlanRequest plan_request(const Backend& backend, const EngineOptions& options) {
             .batch_size = options.batch_size,
             .streams = options.streams,
             .threads = options.threads > 0 ? options.threads : usable_cores(),
-            .budget_bytes = options.memory_budget_bytes};
+            .budget_bytes = options.memory_budget_bytes,
+            .text = options.text};
 }
 
 Prepared prepare(Backend& backend, const PlanRequest& request, const loader::DecodeOptions& decode,

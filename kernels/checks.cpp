@@ -87,6 +87,31 @@ void require_fp16(const char* op, const char* what, DType dtype) {
                                            ", and the CUDA backend stores fp16");
 }
 
+void require_text_embedding(const TextEmbeddingDesc& desc, const TextEmbeddingWeights& weights) {
+    require_positive("text_embedding", "vocabulary", desc.vocabulary);
+    require_positive("text_embedding", "tokens", desc.tokens);
+    require_positive("text_embedding", "dim", desc.dim);
+    const size_t dim = desc.dim;
+    require_weight("text_embedding", "token", weights.token, desc.vocabulary * dim);
+    require_weight("text_embedding", "position", weights.position, desc.tokens * dim);
+}
+
+void require_text_embedding(const TextEmbeddingDesc& desc, int batch, const View& ids,
+                            const View& y) {
+    require_activation("text_embedding", "ids", ids, DType::i32, batch, {desc.tokens});
+    require_activation("text_embedding", "y", y, desc.y, batch, {desc.tokens, desc.dim});
+    require_apart("text_embedding", "ids", ids, "y", y);
+}
+
+void require_embedding_head(const EmbeddingHeadDesc& desc, int batch, const View& x,
+                            const View& index, const View& y, const View& norm) {
+    require_activation("embedding_head", "x", x, desc.x, batch, {desc.tokens, desc.dim});
+    if (index)
+        require_activation("embedding_head", "index", index, DType::i32, batch, {});
+    require_activation("embedding_head", "y", y, DType::f32, batch, {desc.out});
+    require_activation("embedding_head", "norm", norm, DType::f32, batch, {});
+}
+
 void require_similarity(const SimilarityDesc& desc) {
     require_positive("similarity", "labels", desc.labels);
     require_positive("similarity", "dim", desc.dim);

@@ -47,7 +47,12 @@ void require_scratch(const char* op, Scratch scratch, size_t bytes);
 /// Throws `Error` with code `device` for what the CUDA backend does not store.
 void require_fp16(const char* op, const char* what, DType dtype);
 
-/// What every backend refuses of these two, at planning and at a call.
+/// What every backend refuses of these, at planning and at a call.
+void require_text_embedding(const TextEmbeddingDesc& desc, const TextEmbeddingWeights& weights);
+void require_text_embedding(const TextEmbeddingDesc& desc, int batch, const View& ids,
+                            const View& y);
+void require_embedding_head(const EmbeddingHeadDesc& desc, int batch, const View& x,
+                            const View& index, const View& y, const View& norm);
 void require_similarity(const SimilarityDesc& desc);
 void require_similarity(const SimilarityDesc& desc, int batch, const View& x, const View& norm,
                         const View& w, const View& y);

@@ -74,6 +74,10 @@ public:
                                                     const TokenEmbeddingWeights& w) override {
         return backend_.token_embedding(desc, w);
     }
+    std::unique_ptr<TextEmbedding> text_embedding(const TextEmbeddingDesc& desc,
+                                                  const TextEmbeddingWeights& w) override {
+        return backend_.text_embedding(desc, w);
+    }
     std::unique_ptr<LayerNorm> layer_norm(const LayerNormDesc& desc,
                                           const NormWeights& w) override {
         return backend_.layer_norm(desc, w);

@@ -175,6 +175,26 @@ public:
 };
 
 // ---------------------------------------------------------------------------------------------
+// The beginning of a text tower: y[b, t] = token[ids[b, t]] + position[t]
+//   ids  (batch, tokens) i32       y  (batch, tokens, dim) `y`
+//   token (vocabulary, dim), position (tokens, dim)
+// The sum is fp32, rounded once to `y`. Values of `ids` are not read by the host; one outside the
+// vocabulary gives a row of NaN, which the length of the vector shows.
+//   cost  batch * tokens rows of dim values read, as many written
+struct TextEmbeddingDesc {
+    int vocabulary = 0, tokens = 0, dim = 0;
+    DType y = DType::f32;
+    std::vector<int> batches;
+};
+struct TextEmbeddingWeights {
+    View token, position;
+};
+class TextEmbedding : public Op {
+public:
+    virtual void operator()(const View& ids, const View& y, StreamRef stream) = 0;
+};
+
+// ---------------------------------------------------------------------------------------------
 // y[r] = (x[r] - mean) / sqrt(var + eps) * weight + bias      statistics in fp32, biased variance
 //   x  (batch, rows, dim) `x`   y  the same shape, `y`, apart from x; rows == 1 also as rank 2
 // The mean first, then the squared distances from it: outliers do not cost the others their digits.
@@ -212,9 +232,10 @@ public:
 };
 
 // ---------------------------------------------------------------------------------------------
-// The end of an image tower: y[b] = layer_norm(x[b, 0]) w^T, and its length.
-//   x  (batch, tokens, dim) `x`    w  (out, dim)
+// The end of a tower: y[b] = layer_norm(x[b, index[b]]) w^T, and its length.
+//   x  (batch, tokens, dim) `x`    index  (batch) i32, or none: token 0    w  (out, dim)
 //   y  (batch, out) fp32     norm  (batch) fp32 = ||y[b]||_2
+// Values of `index` are not read by the host; one that is no token gives a row of NaN.
 // A row that holds NaN or infinity, or that overflows fp32 on the way, has a norm that is not
 // finite: the one thing the host must check.   cost  2 * batch * dim * out FLOP
 struct EmbeddingHeadDesc {
@@ -229,8 +250,12 @@ struct EmbeddingHeadWeights {
 };
 class EmbeddingHead : public Op {
 public:
-    virtual void operator()(const View& x, const View& y, const View& norm, Scratch scratch,
-                            StreamRef stream) = 0;
+    virtual void operator()(const View& x, const View& index, const View& y, const View& norm,
+                            Scratch scratch, StreamRef stream) = 0;
+    void operator()(const View& x, const View& y, const View& norm, Scratch scratch,
+                    StreamRef stream) {
+        (*this)(x, View(), y, norm, scratch, stream);
+    }
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -297,6 +322,8 @@ public:
     virtual std::unique_ptr<Linear> linear(const LinearDesc& desc, const LinearWeights& w) = 0;
     virtual std::unique_ptr<TokenEmbedding> token_embedding(const TokenEmbeddingDesc& desc,
                                                             const TokenEmbeddingWeights& w) = 0;
+    virtual std::unique_ptr<TextEmbedding> text_embedding(const TextEmbeddingDesc& desc,
+                                                          const TextEmbeddingWeights& w) = 0;
     virtual std::unique_ptr<LayerNorm> layer_norm(const LayerNormDesc& desc,
                                                   const NormWeights& w) = 0;
     virtual std::unique_ptr<Attention> attention(const AttentionDesc& desc) = 0;

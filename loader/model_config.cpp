@@ -6,99 +6,37 @@
 
 #include <yeoul/error.h>
 
+#include "loader/clip_config.h"
 #include "loader/json.h"
 #include "loader/json_fields.h"
 #include "loader/model_directory.h"
-#include "loader/nearest_name.h"
 
 namespace yeoul::loader {
 namespace {
 
 constexpr std::array<std::string_view, 2> kModelTypes{"clip", "clip_vision_model"};
-constexpr std::array<std::string_view, 5> kActivations{"gelu", "gelu_new", "gelu_pytorch_tanh",
-                                                       "quick_gelu", "relu"};
-
-// Far above any published model, low enough that products of two stay within int.
-constexpr int kMaxWidth = 32768;
-constexpr int kMaxLayers = 1024;
 constexpr int kMaxImageSize = 8192;
 
-// "known are a, b; nearest is b"
-std::string known_and_nearest(const std::string& name, std::span<const std::string_view> names) {
-    const std::vector<std::string> known(names.begin(), names.end());
-    std::string text = "known are ";
-    for (size_t i = 0; i < known.size(); ++i)
-        text += (i ? ", " : "") + known[i];
-    const auto nearest = nearest_names(name, known, 1);
-    return nearest.empty() ? text : text + "; nearest is " + nearest.front();
-}
-
 ClipVisionConfig read_clip_vision(const JsonFields& fields) {
-    const ClipVisionConfig defaults;
     ClipVisionConfig config;
-    config.hidden_size = fields.integer("hidden_size", defaults.hidden_size, 1, kMaxWidth);
-    config.intermediate_size =
-        fields.integer("intermediate_size", defaults.intermediate_size, 1, 4 * kMaxWidth);
-    config.projection_dim = fields.integer("projection_dim", defaults.projection_dim, 1, kMaxWidth);
-    config.num_hidden_layers =
-        fields.integer("num_hidden_layers", defaults.num_hidden_layers, 1, kMaxLayers);
-    config.num_attention_heads =
-        fields.integer("num_attention_heads", defaults.num_attention_heads, 1, kMaxWidth);
+    read_clip_tower(fields, config);
+    config.projection_dim = fields.integer("projection_dim", config.projection_dim, 1, kMaxWidth);
     // Not noted when absent: only one value is possible.
     if (const Json* channels = fields.find("num_channels"))
         if (!integer_within(*channels, 3, 3, config.num_channels))
             fields.refuse("num_channels", channels, "must be 3, photos are RGB");
-    config.image_size = fields.integer("image_size", defaults.image_size, 1, kMaxImageSize);
-    config.patch_size = fields.integer("patch_size", defaults.patch_size, 1, kMaxImageSize);
-    config.hidden_act = fields.text("hidden_act", defaults.hidden_act);
-    config.layer_norm_eps = fields.number("layer_norm_eps", defaults.layer_norm_eps, 0.0, 1.0);
-
-    if (config.hidden_size % config.num_attention_heads != 0)
-        fields.refuse("num_attention_heads", fields.find("num_attention_heads"),
-                      "must divide hidden_size, " + std::to_string(config.hidden_size));
+    config.image_size = fields.integer("image_size", config.image_size, 1, kMaxImageSize);
+    config.patch_size = fields.integer("patch_size", config.patch_size, 1, kMaxImageSize);
     if (config.image_size % config.patch_size != 0)
         fields.refuse("patch_size", fields.find("patch_size"),
                       "must divide image_size, " + std::to_string(config.image_size));
-    if (std::find(kActivations.begin(), kActivations.end(), config.hidden_act) ==
-        kActivations.end())
-        fields.refuse("hidden_act", fields.find("hidden_act"),
-                      known_and_nearest(config.hidden_act, kActivations));
-    if (config.hidden_act == "gelu_new") {
-        fields.note("hidden_act gelu_new is the same function as gelu_pytorch_tanh");
-        config.hidden_act = "gelu_pytorch_tanh";
-    }
     return config;
 }
 
-const Json* object_or_null(const Json& json, const JsonFields& top, std::string_view key) {
-    const Json* value = json.find(key);
-    if (value == nullptr || value->is_null())
-        return nullptr;
-    if (value->object() == nullptr)
-        top.refuse(key, value, "must be an object");
-    return value;
-}
-
-// transformers' CLIPConfig: `vision_config_dict`, where it stands, replaces `vision_config` whole:
-// keys that it lacks take their defaults, not the values of `vision_config`.
 ClipVisionConfig read_clip(const Json& json, const std::string& label, ModelConfig& config) {
     const JsonFields top(&json, label, "", config.notes);
-    const Json* vision = object_or_null(json, top, "vision_config");
     std::string key = "vision_config";
-    if (const Json* legacy = object_or_null(json, top, "vision_config_dict")) {
-        if (vision != nullptr)
-            top.note("vision_config_dict (legacy) replaces vision_config");
-        vision = legacy;
-        key = "vision_config_dict";
-    }
-    if (vision == nullptr)
-        top.note("vision_config is absent, every key takes its default");
-    if (vision != nullptr && vision->find("model_type") != nullptr) {
-        const Json* nested = vision->find("model_type");
-        const std::string* type = nested->string();
-        if (type == nullptr || (!type->empty() && *type != "clip_vision_model"))
-            top.refuse(key + ".model_type", nested, "must be \"clip_vision_model\"");
-    }
+    const Json* vision = tower_config(json, top, key, "clip_vision_model");
     const JsonFields fields(vision, label, key + ".", config.notes);
     ClipVisionConfig result = read_clip_vision(fields);
 

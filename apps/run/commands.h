@@ -6,6 +6,10 @@
 namespace yeoul::run {
 
 cli::Command embed_command();
+cli::Command tag_command();
+cli::Command duplicates_command();
+cli::Command verify_command();
+cli::Command compare_command();
 cli::Command inspect_command();
 cli::Command plan_command();
 cli::Command synth_command();

@@ -10,7 +10,9 @@ int main(int argc, char** argv) {
         {.name = "engine-run",
          .summary = "Yeoul: photos in, vectors out.",
          .version = cli::version_text("engine-run"),
-         .commands = {run::embed_command(), run::inspect_command(), run::plan_command(),
-                      run::synth_command(), run::tune_command(), run::doctor_command()}},
+         .commands = {run::embed_command(), run::tag_command(), run::duplicates_command(),
+                      run::inspect_command(), run::plan_command(), run::verify_command(),
+                      run::compare_command(), run::synth_command(), run::tune_command(),
+                      run::doctor_command()}},
         argc, argv);
 }

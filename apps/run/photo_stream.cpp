@@ -63,6 +63,7 @@ private:
         window->results.resize(std::min(window_size_, inputs_.size() - next_));
         next_ += window->results.size();
         Request request{.normalize = options_.normalize,
+                        .tags = options_.tags,
                         .priority = Priority::bulk,
                         .stop = options_.stop};
         for (size_t i = 0; i < window->results.size(); ++i) {

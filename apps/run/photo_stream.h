@@ -17,6 +17,7 @@ namespace yeoul::run {
 
 struct StreamOptions {
     bool normalize = false;
+    int tags = 0; // of each photo, see Request::tags
     std::stop_token stop;
 };
 

@@ -56,22 +56,28 @@ private:
 
 class JsonLines : public RowFormat {
 public:
+    explicit JsonLines(JsonRow row) : row_(std::move(row)) {}
     std::string row(const std::string& path, const Result& result) override {
-        return json_row(path, result) + '\n';
+        return row_(path, result) + '\n';
     }
+
+private:
+    JsonRow row_;
 };
 
 class JsonArray : public RowFormat {
 public:
+    explicit JsonArray(JsonRow row) : row_(std::move(row)) {}
     std::string begin() override { return "["; }
     std::string row(const std::string& path, const Result& result) override {
         const std::string_view separator = first_ ? "\n" : ",\n";
         first_ = false;
-        return std::string(separator) + json_row(path, result);
+        return std::string(separator) + row_(path, result);
     }
     std::string end() override { return "\n]\n"; }
 
 private:
+    JsonRow row_;
     bool first_ = true;
 };
 
@@ -86,9 +92,9 @@ public:
         return line + '\n';
     }
     std::string row(const std::string& path, const Result& result) override {
-        std::string line = quoted(path) + ',';
+        std::string line = csv_field(path) + ',';
         if (result.error)
-            line += std::string(name(result.error->code)) + ',' + quoted(result.error->message);
+            line += std::string(name(result.error->code)) + ',' + csv_field(result.error->message);
         else
             line += ',';
         for (int i = 0; i < dim_; ++i) {
@@ -100,24 +106,35 @@ public:
     }
 
 private:
-    static std::string quoted(const std::string& text) {
-        if (text.find_first_of(",\"\r\n") == std::string::npos)
-            return text;
-        std::string field = "\"";
-        for (char c : text)
-            field += c == '"' ? std::string("\"\"") : std::string(1, c);
-        return field + '"';
-    }
     int dim_;
 };
 
 } // namespace
 
+std::string csv_field(const std::string& text) {
+    if (text.find_first_of(",\"\r\n") == std::string::npos)
+        return text;
+    std::string field = "\"";
+    for (char c : text)
+        field += c == '"' ? std::string("\"\"") : std::string(1, c);
+    return field + '"';
+}
+
+std::string json_error(const ItemError& error) {
+    return ", \"error\": {\"code\": \"" + std::string(name(error.code)) +
+           "\", \"message\": " + loader::json_quote(error.message) + "}";
+}
+
+std::unique_ptr<RowFormat> make_json_rows(std::string_view format, JsonRow row) {
+    if (format == "json")
+        return std::make_unique<JsonArray>(std::move(row));
+    return std::make_unique<JsonLines>(std::move(row));
+}
+
 std::string json_row(const std::string& path, const Result& result) {
     std::string row = "{\"path\": " + loader::json_quote(path);
     if (result.error)
-        row += ", \"error\": {\"code\": \"" + std::string(name(result.error->code)) +
-               "\", \"message\": " + loader::json_quote(result.error->message) + "}";
+        row += json_error(*result.error);
     else
         row += ", \"embedding\": " + cli::json_array(result.embedding);
     return row + "}";
@@ -125,10 +142,8 @@ std::string json_row(const std::string& path, const Result& result) {
 
 std::unique_ptr<RowFormat> make_row_format(std::string_view format,
                                            const std::vector<Input>& inputs, int dim) {
-    if (format == "json")
-        return std::make_unique<JsonArray>();
-    if (format == "jsonl")
-        return std::make_unique<JsonLines>();
+    if (format == "json" || format == "jsonl")
+        return make_json_rows(format, json_row);
     if (format == "csv")
         return std::make_unique<CsvRows>(dim);
     return std::make_unique<TableRows>(inputs, dim);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,6 +27,16 @@ public:
 /// the others have one per photo.
 std::unique_ptr<RowFormat> make_row_format(std::string_view format,
                                            const std::vector<Input>& inputs, int dim);
+
+/// One object a line, or one list of them; `row` gives each object, without a line end.
+using JsonRow = std::function<std::string(const std::string& path, const Result& result)>;
+std::unique_ptr<RowFormat> make_json_rows(std::string_view format, JsonRow row);
+
+/// A field of RFC 4180, in quotes where it needs them.
+std::string csv_field(const std::string& text);
+
+/// ", "error": {"code": ..., "message": ...}"
+std::string json_error(const ItemError& error);
 
 /// {"path": ..., "embedding": [...]} or {"path": ..., "error": {"code": ..., "message": ...}}
 std::string json_row(const std::string& path, const Result& result);

@@ -13,7 +13,7 @@
 #include <yeoul/error.h>
 
 #include "apps/synth/draw.h"
-#include "apps/synth/narrow.h"
+#include "loader/narrow.h"
 
 namespace yeoul::synth {
 namespace {
@@ -92,7 +92,7 @@ std::pair<const char*, size_t> bytes_of(const std::vector<float>& values, Weight
         return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
     narrow.resize(values.size());
     std::transform(values.begin(), values.end(), narrow.begin(),
-                   format == WeightFormat::fp16 ? to_fp16 : to_bf16);
+                   format == WeightFormat::fp16 ? loader::to_fp16 : loader::to_bf16);
     return {reinterpret_cast<const char*>(narrow.data()), narrow.size() * sizeof(uint16_t)};
 }
 

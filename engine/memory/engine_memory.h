@@ -42,6 +42,20 @@ private:
     AllocatedDevice weights_, lanes_;
 };
 
+/// While it lives, ops take their weights' memory from a view of the backend's.
+class PlacedWeights {
+public:
+    PlacedWeights(Backend& backend, Device& memory) : backend_(backend) {
+        backend.place_weights(memory);
+    }
+    ~PlacedWeights() { backend_.place_weights(backend_); }
+    PlacedWeights(const PlacedWeights&) = delete;
+    PlacedWeights& operator=(const PlacedWeights&) = delete;
+
+private:
+    Backend& backend_;
+};
+
 /// Makes the model of `directory` with its weights in `memory`, which outlives it, and gives the
 /// staging back. On dry memory it reads the model's description, not its weights, and the model
 /// only knows its sizes. `weight_bytes` is taken in one piece for all weights before: what such a

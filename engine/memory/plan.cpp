@@ -6,6 +6,7 @@
 #include "engine/memory/driver_memory.h"
 #include "engine/memory/dry_device.h"
 #include "engine/pipeline.h"
+#include "engine/text_side.h"
 
 namespace yeoul {
 namespace {
@@ -82,6 +83,21 @@ MemoryPlan dry_run(Backend& backend, const PlanRequest& request, int batch_size)
     plan.peak_pinned_bytes = pinned.peak_reserved_bytes;
     plan.peak_bytes = std::max(loading_bytes, plan.owned_bytes());
     add_lines(plan, shape);
+    if (request.text) {
+        const TextSide text(backend, dry, request.model, request.numerics,
+                            batch_sizes(plan.choice.buckets), opened.info.dim);
+        plan.text_device_bytes = text.memory.device().stats().total.reserved_bytes;
+        plan.text_pinned_bytes = text.memory.pinned().stats().total.reserved_bytes;
+        for (const bool on_host : {false, true})
+            plan.lines.push_back(
+                {.what = "text tower, its arena, buffers of tags",
+                 .tag = on_host ? MemoryTag::staging : MemoryTag::weights,
+                 .owner = PlanLine::Owner::ours,
+                 .pinned = on_host,
+                 .bytes = on_host ? plan.text_pinned_bytes : plan.text_device_bytes,
+                 .estimated = false,
+                 .taken = false});
+    }
     const int graphs = request.streams * static_cast<int>(plan.choice.buckets.size());
     for (PlanLine& line : driver_memory(device, graphs))
         plan.lines.push_back(std::move(line));

@@ -20,6 +20,7 @@ struct PlanRequest {
     size_t budget_bytes = 0; // 0: what the device has free
     /// The very sizes that get a graph, for measuring; none: chosen.
     std::vector<int> batches = {};
+    bool text = false; // the text side as well
 };
 
 struct PlanLine {
@@ -61,11 +62,17 @@ struct MemoryPlan {
     int largest_batch = 0;
     size_t least_bytes = 0; // that batches of 1 need
 
-    size_t owned_bytes() const { return device_bytes + pinned_bytes; }
+    /// Of the text side, on memory of its own, before any labels are set.
+    size_t text_device_bytes = 0, text_pinned_bytes = 0;
+
+    size_t owned_bytes() const {
+        return device_bytes + pinned_bytes + text_device_bytes + text_pinned_bytes;
+    }
     size_t driver_bytes() const; // without what is taken, unless a budget was given
     /// What the budget must hold while the engine starts and serves.
     size_t needed_bytes() const {
-        return (host_memory ? peak_bytes : peak_device_bytes) + driver_bytes();
+        const size_t text = text_device_bytes + (host_memory ? text_pinned_bytes : 0);
+        return (host_memory ? peak_bytes : peak_device_bytes) + text + driver_bytes();
     }
     bool fits() const { return needed_bytes() <= budget_bytes; }
     /// One sentence for a plan that does not fit: what is needed, what there is, what would fit.

@@ -4,8 +4,7 @@
 // its checkpoint keys.
 #pragma once
 
-#include "engine/models/checkpoint.h"
-#include "engine/models/model.h"
+#include "engine/models/clip_blocks.h"
 
 namespace yeoul {
 
@@ -25,36 +24,20 @@ public:
     int dim() const override { return config_.projection_dim; }
     batching::VisionTransformer shape() const override { return shape_of(config_); }
     double gflop() const override;
-    size_t weight_bytes() const override { return weight_bytes_; }
+    size_t weight_bytes() const override { return weight_bytes_of(ops()); }
     size_t activation_bytes(int batch) const override;
     void forward(const Input& in, const Output& out, Arena arena, StreamRef stream,
                  const Observer& observe) override;
-    std::vector<OpPlan> plans() const override;
+    std::vector<OpPlan> plans() const override { return plans_of(ops(), batches_); }
 
 private:
-    struct Layer {
-        std::unique_ptr<LayerNorm> layer_norm1;
-        std::unique_ptr<Linear> qkv_proj; // q_proj, k_proj and v_proj stacked: one product
-        std::unique_ptr<Linear> out_proj;
-        std::unique_ptr<LayerNorm> layer_norm2;
-        std::unique_ptr<Linear> fc1;
-        std::unique_ptr<Linear> fc2;
-    };
     struct Buffers {
-        View x;        // (batch, tokens, dim)     the residual stream
-        View y;        // (batch, tokens, dim)     what a block computes beside it
-        View embedded; // (batch, patches, dim)    in the memory of y
-        View patches;  // (batch, patches, 3 * patch * patch)
-        View qkv;      // (batch, tokens, 3 * dim)           these three live one after another,
-        View hidden;   // (batch, tokens, intermediate_size) in the same memory
-        Scratch scratch;
+        View patches;  // (batch, patches, 3 * patch * patch), in the memory of the blocks' qkv
+        View embedded; // (batch, patches, dim), in the memory of the blocks' y
+        ClipBlocks::Buffers blocks;
     };
     Buffers buffers(Arena& arena, int batch) const;
     /// Every op in the order of the forward pass.
-    struct NamedOp {
-        std::string name, shape;
-        const Op* op;
-    };
     std::vector<NamedOp> ops() const;
 
     loader::ClipVisionConfig config_;
@@ -64,12 +47,9 @@ private:
     std::unique_ptr<Patches> gather_patches_;
     std::unique_ptr<Linear> patch_embedding_;
     std::unique_ptr<TokenEmbedding> embeddings_; // class token, positions, pre_layrnorm
-    std::vector<Layer> layers_;
-    std::unique_ptr<Attention> attention_; // has no weights: one serves all layers
-    std::unique_ptr<EmbeddingHead> head_;  // post_layernorm, visual_projection
-
-    size_t weight_bytes_ = 0;
-    size_t scratch_bytes_ = 0; // of the op that needs the most; they run one after another
+    ClipBlocks encoder_;
+    std::unique_ptr<EmbeddingHead> head_; // post_layernorm, visual_projection
+    size_t scratch_bytes_ = 0;
 };
 
 } // namespace yeoul

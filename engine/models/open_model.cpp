@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "engine/models/clip.h"
+#include "loader/clip_text_config.h"
 
 namespace yeoul {
 namespace {
@@ -30,6 +31,31 @@ std::string resize_text(const loader::Preprocessor& p) {
                ", antialiased";
     }
     return "?";
+}
+
+// The text side is loaded only when asked for: what it would be, or why it cannot be.
+void add_text_facts(ModelInfo& info, const loader::ModelConfig& config) {
+    if (config.model_type != "clip")
+        return;
+    const auto add = [&](const char* key, const std::string& value) {
+        info.facts.push_back({"text", key, value});
+    };
+    try {
+        const loader::ClipTextConfig text_config = loader::read_clip_text_config(info.path);
+        add("layers", text(text_config.num_hidden_layers));
+        add("hidden_size", text(text_config.hidden_size));
+        add("heads", text(text_config.num_attention_heads) + " of " + text(text_config.head_dim()));
+        add("tokens", text(text_config.max_position_embeddings));
+        add("vocab_size", text(text_config.vocab_size));
+        add("activation", text_config.hidden_act);
+        add("pooled at", text_config.pools_largest_id()
+                             ? "the largest id (legacy eos_token_id 2)"
+                             : "the first id " + text(text_config.eos_token_id));
+        for (const std::string& note : text_config.notes)
+            info.facts.push_back({"notes", "config", note});
+    } catch (const Error& error) {
+        add("not usable", error.what());
+    }
 }
 
 void add_facts(ModelInfo& info, const loader::ModelConfig& config, const loader::Preprocessor& p,
@@ -65,6 +91,8 @@ void add_facts(ModelInfo& info, const loader::ModelConfig& config, const loader:
     add("vision", "activation", vision.hidden_act);
     add("vision", "layer_norm_eps", text(vision.layer_norm_eps));
     add("vision", "projection_dim", text(vision.projection_dim));
+
+    add_text_facts(info, config);
 
     add("preprocess", "resize", resize_text(p));
     add("preprocess", "centre crop",

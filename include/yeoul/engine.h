@@ -77,6 +77,8 @@ struct EngineOptions {
     /// be more than this, or when it would wait longer than that. 0: no limit.
     size_t max_queue_bytes = 0;
     double max_wait_ms = 0;
+    /// Loads the text side of the model too: `embed_text` and labels need it.
+    bool text = false;
     /// Receives what the library has to say. Called from any thread; must not throw.
     std::function<void(LogLevel, std::string_view)> log = {};
 };
@@ -107,8 +109,32 @@ struct StageTimes {
            total_ms = 0;
 };
 
+/// Labels to choose from, and how each is put into words: at the {} of every template.
+struct Labels {
+    std::vector<std::string> names = {}; // "red circle"
+    std::vector<std::string> templates = {"a photo of a {}"};
+};
+
+/// A label and how likely it is among all labels: the softmax of CLIP.
+struct Tag {
+    int index = 0; // of the label
+    std::string label;
+    float probability = 0;
+};
+
+/// Which of some vectors are alike, by their places in the list.
+struct Duplicates {
+    /// Groups of at least two, each ascending, ordered by their first. Two vectors share a group
+    /// when a chain of pairs with a cosine of at least the threshold joins them (DBSCAN with
+    /// min_samples 2).
+    std::vector<std::vector<int>> groups;
+    std::vector<int> closest; // the pair with the largest cosine; empty where there is none
+    float closest_cosine = 0;
+};
+
 struct Result {
     std::vector<float> embedding; // (dim); empty when `error` is set
+    std::vector<Tag> tags;        // likeliest first; as many as the request asked for
     std::optional<ItemError> error;
     StageTimes times;
     int width = 0, height = 0; // of the decoded photo
@@ -120,6 +146,8 @@ struct Request {
     std::vector<Photo> photos = {};
     /// Divide each vector by its L2 norm. Off: transformers' raw `image_embeds`.
     bool normalize = false;
+    /// How many of the likeliest labels each photo gets, up to 64; 0 for none. `set_labels` first.
+    int tags = 0;
     Priority priority = Priority::interactive;
     /// Photos that cannot be done by then are answered with `deadline_exceeded`, before they are
     /// decoded when that is known already.
@@ -212,6 +240,25 @@ public:
 
     /// False once the device is lost: from then on every photo is answered with `device_lost`.
     bool ready() const;
+    /// transformers' raw `text_embeds`, one of `info().dim` floats for each text, in the space of
+    /// the photos' vectors. Texts beyond the model's context are cut. Blocks. Throws `Error`:
+    /// `invalid_argument` without `EngineOptions::text` and for what is not UTF-8.
+    std::vector<std::vector<float>> embed_text(const std::vector<std::string>& texts);
+
+    /// Embeds the labels once and keeps them on the device. Photos submitted from here on are
+    /// tagged with them. Blocks; photos go on meanwhile. Throws `Error`, code `invalid_argument`,
+    /// naming the label: none, empty, not UTF-8, beyond the model's context, two that the model
+    /// cannot tell apart; a template without {}; an engine without `EngineOptions::text`.
+    void set_labels(const Labels& labels);
+
+    /// The `count` likeliest labels, up to 64, of each vector of `info().dim` floats, normalized or
+    /// not. A vector of zeros or with NaN gets none. Throws `Error`, code `invalid_argument`.
+    std::vector<std::vector<Tag>> tag(const std::vector<std::vector<float>>& embeddings, int count);
+
+    /// Groups vectors of one length by their cosine, normalized or not; an empty one, as of a photo
+    /// that failed, is like none. Blocks. Throws `Error`: `invalid_argument` for a threshold
+    /// outside (0, 1], `out_of_memory`.
+    Duplicates duplicates(const std::vector<std::vector<float>>& embeddings, double threshold);
 
     const ModelInfo& info() const;
     const DeviceInfo& device() const;

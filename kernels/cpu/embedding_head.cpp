@@ -1,5 +1,6 @@
-// The end of the tower: norm of the first token (a loop), projection (packed), length (a loop).
+// The end of a tower: norm of the pooled token (a loop), projection (packed), length (a loop).
 #include <cmath>
+#include <limits>
 
 #include "kernels/checks.h"
 #include "kernels/convert.h"
@@ -38,21 +39,19 @@ public:
         scratch_bytes_ = layout.bytes();
     }
 
-    void operator()(const View& x, const View& y, const View& norm, Scratch scratch,
-                    StreamRef stream) override {
+    void operator()(const View& x, const View& index, const View& y, const View& norm,
+                    Scratch scratch, StreamRef stream) override {
         const int batch = leading(x);
         const size_t plan = batches_.index(batch);
-        require_activation("embedding_head", "x", x, desc_.x, batch, {desc_.tokens, desc_.dim});
-        require_activation("embedding_head", "y", y, DType::f32, batch, {desc_.out});
-        require_activation("embedding_head", "norm", norm, DType::f32, batch, {});
+        require_embedding_head(desc_, batch, x, index, y, norm);
         require_scratch("embedding_head", scratch, scratch_bytes_);
         auto* const row = static_cast<float*>(offset_bytes(scratch.data, row_offset_));
         auto* const normalized =
             static_cast<Compute*>(offset_bytes(scratch.data, normalized_offset_));
         WorkerStream& queue = worker(stream);
-        queue.enqueue([this, batch, in = x.as<const X>(), row, normalized](dnnl_stream*) {
-            normalize_first_tokens(batch, in, row, normalized);
-        });
+        queue.enqueue(
+            [this, batch, in = x.as<const X>(), tokens = index.as<const int32_t>(), row,
+             normalized](dnnl_stream*) { normalize_tokens(batch, in, tokens, row, normalized); });
         queue.enqueue(projection_.call(plan, normalized, y.data,
                                        offset_bytes(scratch.data, scratchpad_offset_)));
         queue.enqueue([this, batch, in = y.as<const float>(),
@@ -68,11 +67,15 @@ public:
     }
 
 private:
-    // x (batch, tokens, dim), row (dim), y (batch, dim)
-    void normalize_first_tokens(int batch, const X* x, float* row, Compute* y) const {
+    // x (batch, tokens, dim), index (batch) or null, row (dim), y (batch, dim)
+    void normalize_tokens(int batch, const X* x, const int32_t* index, float* row,
+                          Compute* y) const {
         for (int b = 0; b < batch; ++b) {
+            const int token = index == nullptr ? 0 : index[b];
+            const bool inside = token >= 0 && token < desc_.tokens;
+            const X* in = x + (inside ? static_cast<size_t>(token) * desc_.dim : 0);
             for (int i = 0; i < desc_.dim; ++i)
-                row[i] = load(x + i);
+                row[i] = inside ? load(in + i) : std::numeric_limits<float>::quiet_NaN();
             normalize_row(row, norm_weight_.floats(), norm_bias_.floats(), desc_.dim, desc_.eps);
             for (int i = 0; i < desc_.dim; ++i)
                 store(row[i], y + i);

@@ -14,6 +14,9 @@ std::unique_ptr<Linear> make_linear(const Context& context, const LinearDesc& de
 std::unique_ptr<TokenEmbedding> make_token_embedding(const Context& context,
                                                      const TokenEmbeddingDesc& desc,
                                                      const TokenEmbeddingWeights& weights);
+std::unique_ptr<TextEmbedding> make_text_embedding(const Context& context,
+                                                   const TextEmbeddingDesc& desc,
+                                                   const TextEmbeddingWeights& weights);
 std::unique_ptr<LayerNorm> make_layer_norm(const Context& context, const LayerNormDesc& desc,
                                            const NormWeights& weights);
 std::unique_ptr<Attention> make_attention(const Context& context, const AttentionDesc& desc);

@@ -285,6 +285,10 @@ public:
                                                     const TokenEmbeddingWeights& w) override {
         return make_token_embedding(context(), desc, w);
     }
+    std::unique_ptr<TextEmbedding> text_embedding(const TextEmbeddingDesc& desc,
+                                                  const TextEmbeddingWeights& w) override {
+        return make_text_embedding(context(), desc, w);
+    }
     std::unique_ptr<LayerNorm> layer_norm(const LayerNormDesc& desc,
                                           const NormWeights& w) override {
         return make_layer_norm(context(), desc, w);

@@ -1,10 +1,10 @@
-// The end of an image tower in two launches: norm and projection of the first tokens, then lengths.
+// The end of a tower in two launches: norm and projection of one token each, then lengths.
 //
-// project: a block normalizes the first tokens of some photos and multiplies them with some rows of
-// w. Each block of a photo repeats the norm, which costs less than a third launch. w comes from L2
-// (ViT-B/32: 768 KB of 4 MB) once for every `photos` photos, 2 * out * dim * batch / photos bytes;
-// memory itself moves w, the first tokens and y once. At batch 64 it is bound by 2 * batch * out *
-// dim FLOP of fp32 FMA, 6 us of a T4 at full rate, 0.02 % of the tower; at batch 1 by the latency
+// project: a block normalizes the pooled tokens of some photos and multiplies them with some rows
+// of w. Each block of a photo repeats the norm, which costs less than a third launch. w comes from
+// L2 (ViT-B/32: 768 KB of 4 MB) once for every `photos` photos, 2 * out * dim * batch / photos
+// bytes; memory itself moves w, those tokens and y once. At batch 64 it is bound by 2 * batch * out
+// * dim FLOP of fp32 FMA, 6 us of a T4 at full rate, 0.02 % of the tower; at batch 1 by the latency
 // of one row of x and one of w, with 64 blocks for 512 outputs.
 //
 // The normalized row stays fp32 and w is fp16, so the product is rounded nowhere. The terms of a
@@ -26,6 +26,7 @@ constexpr int kLengthsPerBlock = 4; // rows, and so warps
 
 struct Args {
     const half* x;       // (batch, tokens, dim)
+    const int* index;    // (batch): the token of each photo; null takes the first
     const float* weight; // (dim)
     const float* bias;   // (dim)
     const half* w;       // (out, padded), zeros from dim on
@@ -63,10 +64,16 @@ __device__ __forceinline__ Moments moments_of_row(const half* row, int dim, floa
     return {mean, inverse_deviation(warp_sum(squares) / dim, eps)};
 }
 
-// A block owns kPhotos photos (y) and kWarps * kOutputs outputs (x). Warp p owns the moments of
-// photo p; all threads stage normalized values, a stretch of each row at a time; then a warp owns
-// kOutputs rows of w, a lane the packs l, l + 32, ... of all of them. Barriers: after the moments,
-// after a stretch is staged, and before the next one overwrites it.
+// The token of a photo that is pooled, or -1 where the index is none.
+__device__ __forceinline__ int pooled_token(const Args& a, int photo) {
+    const int token = a.index == nullptr ? 0 : a.index[photo];
+    return token >= 0 && token < a.tokens ? token : -1;
+}
+
+// A block owns kPhotos photos (y) and kWarps * kOutputs outputs (x). Warp p owns the token of photo
+// p and its moments; all threads stage normalized values, a stretch of each row at a time; then a
+// warp owns kOutputs rows of w, a lane the packs l, l + 32, ... of all of them. Barriers: after the
+// moments, after a stretch is staged, and before the next one overwrites it.
 template <int kPhotos, int kOutputs>
 __global__ void __launch_bounds__(kThreads) project(Args a) {
     constexpr int kStretch = kStagedPacks / kPhotos; // packs of a row at a time
@@ -74,6 +81,7 @@ __global__ void __launch_bounds__(kThreads) project(Args a) {
     // (photo, half of a pack, pack): lanes read neighbouring 16 bytes, without bank conflicts.
     YEOUL_SHARED(float4, staged, [kPhotos][2][kStretch]);
     YEOUL_SHARED(Moments, row_moments, [kPhotos]);
+    YEOUL_SHARED(const half*, pooled, [kPhotos]); // (dim) each
     const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
     const int first_photo = blockIdx.y * kPhotos, photos = min(kPhotos, a.batch - first_photo);
     const int first_output = (blockIdx.x * kWarps + warp) * kOutputs;
@@ -81,9 +89,15 @@ __global__ void __launch_bounds__(kThreads) project(Args a) {
     const half* x = a.x + first_photo * photo_values;
 
     if (warp < photos) {
-        const Moments m = moments_of_row(x + warp * photo_values, a.dim, a.eps);
-        if (lane == 0)
+        const int token = pooled_token(a, first_photo + warp);
+        const half* row = x + warp * photo_values + static_cast<size_t>(max(token, 0)) * a.dim;
+        Moments m = moments_of_row(row, a.dim, a.eps);
+        if (token < 0) // any row will do: it becomes NaN
+            m.scale = __int_as_float(0x7fffffff);
+        if (lane == 0) {
             row_moments[warp] = m;
+            pooled[warp] = row;
+        }
     }
     __syncthreads();
 
@@ -101,7 +115,7 @@ __global__ void __launch_bounds__(kThreads) project(Args a) {
             const int photo = i / stretch, at = i - photo * stretch, first = (begin + at) * kPack;
             float values[kPack] = {};
             if (photo < photos) {
-                load_pack(x + photo * photo_values, begin + at, a.dim, values);
+                load_pack(pooled[photo], begin + at, a.dim, values);
                 const Moments m = row_moments[photo];
 #pragma unroll
                 for (int j = 0; j < kPack; ++j)
@@ -199,20 +213,24 @@ public:
                       "embedding_head: batch " << batches_.largest() << " is above 65535");
     }
 
-    void operator()(const View& x, const View& y, const View& norm, Scratch,
+    void operator()(const View& x, const View& index, const View& y, const View& norm, Scratch,
                     StreamRef stream) override {
         const int batch = leading(x);
         batches_.index(batch);
-        require_activation("embedding_head", "x", x, DType::f16, batch, {desc_.tokens, desc_.dim});
-        require_activation("embedding_head", "y", y, DType::f32, batch, {desc_.out});
-        require_activation("embedding_head", "norm", norm, DType::f32, batch, {});
+        require_embedding_head(desc_, batch, x, index, y, norm);
         require_aligned("embedding_head", "x", x, sizeof(uint4));
+        require_aligned("embedding_head", "index", index, sizeof(int));
         require_aligned("embedding_head", "y", y, sizeof(float));
         require_aligned("embedding_head", "norm", norm, sizeof(float));
         require_apart("embedding_head", "x", x, "y", y);
         require_apart("embedding_head", "x", x, "norm", norm);
         require_apart("embedding_head", "y", y, "norm", norm);
+        if (index) {
+            require_apart("embedding_head", "index", index, "y", y);
+            require_apart("embedding_head", "index", index, "norm", norm);
+        }
         const Args args{.x = x.as<const half>(),
+                        .index = index.as<const int>(),
                         .weight = norm_weight_.as<float>(),
                         .bias = norm_bias_.as<float>(),
                         .w = projection_.as<half>(),

@@ -182,6 +182,7 @@ int run(const Flags& flags) {
         cases.add_resize(shapes(model));
         cases.add(shapes(model));
         cases.add_labels(shapes(model), flags.labels);
+        cases.add_text(shapes(model));
     }
     cases.add_roof(flags.square);
 

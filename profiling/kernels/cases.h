@@ -52,6 +52,8 @@ public:
     void add(const Shapes& model);
     /// What follows an embedding: similarity to labels, and the likeliest of them.
     void add_labels(const Shapes& model, int labels);
+    /// How a text begins.
+    void add_text(const Shapes& model);
     /// Photos of camera sizes to the slots of a model.
     void add_resize(const Shapes& model);
     /// A product large enough to show what the device can do.

@@ -1,4 +1,4 @@
-// The two ends of a pass: photos into slots, and what follows an embedding.
+// The ends of a pass: photos into slots, the begin of a text, and what follows an embedding.
 #include <cstring>
 
 #include "engine/resize_table.h"
@@ -50,6 +50,41 @@ void Cases::add_labels(const Shapes& model, int labels) {
                             const View indices(state.norms->at(1, 0), DType::i32, {batch, k});
                             (*op)(x, state.output({batch, k}, DType::f32, turn), indices,
                                   state.scratch_of(*op), stream);
+                        }};
+        });
+    });
+}
+
+void Cases::add_text(const Shapes& model) {
+    // Rows of the table come from memory at any size beyond the L2's; CLIP's is six times larger.
+    constexpr int kVocabulary = 8192, kTokens = 77;
+    State& state = *state_;
+    const int dim = model.out; // of published models
+    const DType dtype = state.numerics.residual;
+    const int largest = *std::max_element(state.batches.begin(), state.batches.end());
+    state.grow(state.y, dtype, size_t{4} * largest * kTokens * dim);
+    std::vector<int32_t> ids(static_cast<size_t>(largest) * kTokens);
+    std::mt19937 random(3);
+    for (int32_t& id : ids)
+        id = static_cast<int32_t>(random() % kVocabulary);
+    const std::shared_ptr<void> on_device(make_device_memory(state.backend, 4 * ids.size()));
+    upload(state.backend, on_device.get(), ids.data(), 4 * ids.size());
+
+    add_op("text_embedding", model, [&] {
+        std::shared_ptr<TextEmbedding> op = state.backend.text_embedding(
+            {.vocabulary = kVocabulary,
+             .tokens = kTokens,
+             .dim = dim,
+             .y = dtype,
+             .batches = state.batches},
+            {.token = state.weight({kVocabulary, dim}), .position = state.weight({kTokens, dim})});
+        return std::pair(std::shared_ptr<Op>(op), [=, &state](int batch) {
+            const double wide = static_cast<double>(size_bytes(dtype));
+            return Case{.shape = row_shape(kTokens, dim),
+                        .bytes = 2 * wide * batch * kTokens * dim,
+                        .call = [=, &state](int turn, StreamRef stream) {
+                            (*op)(View(on_device.get(), DType::i32, {batch, kTokens}),
+                                  state.output({batch, kTokens, dim}, dtype, turn), stream);
                         }};
         });
     });

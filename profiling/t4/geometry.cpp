@@ -95,6 +95,10 @@ public:
               << ", \"dim\": " << d.dim;
         return noted(backend().token_embedding(d, w), about.str());
     }
+    std::unique_ptr<TextEmbedding> text_embedding(const TextEmbeddingDesc& d,
+                                                  const TextEmbeddingWeights& w) override {
+        return inner_.text_embedding(d, w);
+    }
     std::unique_ptr<LayerNorm> layer_norm(const LayerNormDesc& d, const NormWeights& w) override {
         std::ostringstream about;
         about << "\"op\": \"layer_norm\", \"rows\": " << d.rows << ", \"dim\": " << d.dim;
@@ -117,10 +121,10 @@ public:
             std::string kernel(int batch) const override { return op->kernel(batch); }
             size_t scratch_bytes() const override { return op->scratch_bytes(); }
             size_t weight_bytes() const override { return op->weight_bytes(); }
-            void operator()(const View& x, const View& y, const View& norm, Scratch scratch,
-                            StreamRef stream) override {
+            void operator()(const View& x, const View& index, const View& y, const View& norm,
+                            Scratch scratch, StreamRef stream) override {
                 to->note(about, kernel(x.shape[0]), stream,
-                         [&] { (*op)(x, y, norm, scratch, stream); });
+                         [&] { (*op)(x, index, y, norm, scratch, stream); });
             }
         };
         auto head = std::make_unique<Noted>();

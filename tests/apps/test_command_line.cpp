@@ -32,9 +32,11 @@ TEST_CASE("command line: an unknown flag gets the nearest one") {
 
 TEST_CASE("command line: an unknown command gets the nearest one and the list") {
     check_usage_error(run({"embbed", "x"}), "did you mean 'embed'?");
-    check_usage_error(run({"embbed", "x"}), "embed, inspect, plan, synth, tune, doctor");
+    check_usage_error(
+        run({"embbed", "x"}),
+        "embed, tag, duplicates, inspect, plan, verify, compare, synth, tune, doctor");
     // Commands of later versions are not there yet.
-    check_usage_error(run({"tag", "x"}), "unknown command 'tag'");
+    check_usage_error(run({"classify", "x"}), "unknown command 'classify'");
     check_usage_error(run_call(Call{.program = "engine-bench", .arguments = {"serve"}}),
                       "commands are model, preprocess");
 }

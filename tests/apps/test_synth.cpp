@@ -8,7 +8,7 @@
 #include "apps/synth/clip_tensors.h"
 #include "apps/synth/draw.h"
 #include "apps/synth/model_directory.h"
-#include "apps/synth/narrow.h"
+#include "loader/narrow.h"
 #include "loader/safetensors.h"
 #include "tests/apps/program.h"
 #include "tests/apps/workplace.h"
@@ -38,19 +38,19 @@ TEST_CASE("synth: draws are the documented function of seed, name and index") {
 }
 
 TEST_CASE("synth: narrowing rounds to nearest, ties to even") {
-    CHECK(synth::to_bf16(1.0f) == 0x3F80);
-    CHECK(synth::to_bf16(1.0f + 1.0f / 256) == 0x3F80); // a tie
-    CHECK(synth::to_bf16(1.0f + 3.0f / 256) == 0x3F82); // a tie
-    CHECK(synth::to_bf16(-2.5f) == 0xC020);
-    CHECK(synth::to_fp16(1.0f) == 0x3C00);
-    CHECK(synth::to_fp16(-2.0f) == 0xC000);
-    CHECK(synth::to_fp16(65504.0f) == 0x7BFF);
-    CHECK(synth::to_fp16(1.0f + 1.0f / 2048) == 0x3C00);       // a tie
-    CHECK(synth::to_fp16(1.0f + 3.0f / 2048) == 0x3C02);       // a tie
-    CHECK(synth::to_fp16(std::ldexp(1.0f, -24)) == 1);         // the smallest
-    CHECK(synth::to_fp16(std::ldexp(1.0f, -25)) == 0);         // a tie
-    CHECK(synth::to_fp16(std::ldexp(1023.75f, -24)) == 0x400); // into the normal numbers
-    CHECK(synth::to_fp16(0.0f) == 0);
+    CHECK(loader::to_bf16(1.0f) == 0x3F80);
+    CHECK(loader::to_bf16(1.0f + 1.0f / 256) == 0x3F80); // a tie
+    CHECK(loader::to_bf16(1.0f + 3.0f / 256) == 0x3F82); // a tie
+    CHECK(loader::to_bf16(-2.5f) == 0xC020);
+    CHECK(loader::to_fp16(1.0f) == 0x3C00);
+    CHECK(loader::to_fp16(-2.0f) == 0xC000);
+    CHECK(loader::to_fp16(65504.0f) == 0x7BFF);
+    CHECK(loader::to_fp16(1.0f + 1.0f / 2048) == 0x3C00);       // a tie
+    CHECK(loader::to_fp16(1.0f + 3.0f / 2048) == 0x3C02);       // a tie
+    CHECK(loader::to_fp16(std::ldexp(1.0f, -24)) == 1);         // the smallest
+    CHECK(loader::to_fp16(std::ldexp(1.0f, -25)) == 0);         // a tie
+    CHECK(loader::to_fp16(std::ldexp(1023.75f, -24)) == 0x400); // into the normal numbers
+    CHECK(loader::to_fp16(0.0f) == 0);
 }
 
 TEST_CASE("synth: the same bytes for any number of threads, others for another seed") {
@@ -94,8 +94,8 @@ TEST_CASE("synth: fp16 and bf16 hold the rounded fp32 weights") {
             std::memcpy(&value, tensor.data.data() + 4 * i, 4);
             std::memcpy(&half, fp16.find(name)->data.data() + 2 * i, 2);
             std::memcpy(&brain, bf16.find(name)->data.data() + 2 * i, 2);
-            REQUIRE(half == synth::to_fp16(value));
-            REQUIRE(brain == synth::to_bf16(value));
+            REQUIRE(half == loader::to_fp16(value));
+            REQUIRE(brain == loader::to_bf16(value));
         }
     }
 }

@@ -46,6 +46,15 @@ public:
         return backend().token_embedding(desc, altered);
     }
 
+    std::unique_ptr<TextEmbedding> text_embedding(const TextEmbeddingDesc& desc,
+                                                  const TextEmbeddingWeights& w) override {
+        std::vector<float> zeros(w.position.elements());
+        TextEmbeddingWeights altered = w;
+        if (drop_position)
+            altered.position = View(zeros.data(), DType::f32, {desc.tokens, desc.dim});
+        return backend().text_embedding(desc, altered);
+    }
+
 private:
     /// Attention by its formula that forgets the last key.
     class ShortAttention final : public Attention {

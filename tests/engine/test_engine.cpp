@@ -287,6 +287,60 @@ TEST_CASE("engine: what it holds is in its books, and photos take nothing more")
     CHECK(code_of([&] { Engine::open(two); }) == ErrorCode::out_of_memory);
 }
 
+TEST_CASE("engine: photos are tagged on request, each as if it were alone") {
+    EngineOptions with_text = options();
+    with_text.model = golden_root() / "clip_text" / "quick-gelu-77";
+    with_text.text = true;
+    Engine engine = Engine::open(with_text);
+    CHECK(code_of([&] { engine.embed(Request{.photos = generated_photos(1), .tags = 1}); }) ==
+          ErrorCode::invalid_argument); // no labels yet
+    engine.set_labels({.names = {"cat", "dog", "red car"}});
+    Request request{.photos = generated_photos(5), .tags = 2};
+    request.photos[3] = Photo::rgb({1, 2, 3}, 9, 9); // fails alone
+    std::atomic<int> seen = 0;
+    request.on_item = [&](size_t, const Result& result) {
+        seen += result.tags.size() == 2 && !result.error;
+    };
+    const std::vector<Result> results = engine.embed(request);
+    CHECK(seen == 4);
+    for (size_t i = 0; i < results.size(); ++i) {
+        CHECK(results[i].tags.size() == (i == 3 ? 0 : 2));
+        if (i == 3)
+            continue;
+        const auto alone = engine.tag({results[i].embedding}, 3);
+        for (size_t rank = 0; rank < 2; ++rank) {
+            CHECK(alone[0][rank].label == results[i].tags[rank].label);
+            CHECK(alone[0][rank].probability == results[i].tags[rank].probability);
+        }
+    }
+    CHECK(engine.embed(Request{.photos = generated_photos(1)})[0].tags.empty());
+    CHECK(engine.embed_text({"a photo of a cat"})[0].size() ==
+          static_cast<size_t>(engine.info().dim));
+    CHECK(engine.embed_text({}).empty());
+}
+
+TEST_CASE("engine: text, labels and groups that cannot be served are the caller's fault") {
+    Engine engine = Engine::open(options());
+    for (const std::function<void()>& call : std::initializer_list<std::function<void()>>{
+             [&] { engine.embed_text({"a cat"}); }, [&] { engine.set_labels({.names = {"cat"}}); },
+             [&] {
+                 engine.tag({{1, 2}}, 1);
+             },
+             [&] { engine.embed(Request{.photos = generated_photos(1), .tags = 1}); },
+             [&] {
+                 engine.duplicates({{1, 2}, {1, 2, 3}}, 0.9);
+             },
+             [&] {
+                 engine.duplicates({{1, 2}}, 0);
+             }})
+        CHECK(code_of(call) == ErrorCode::invalid_argument);
+    EngineOptions with_text = options();
+    with_text.text = true; // the bundled model has none
+    CHECK(code_of([&] { Engine::open(with_text); }) == ErrorCode::model);
+    const Duplicates found = engine.duplicates({{1, 0}, {}, {0, 1}, {2, 0}}, 0.9);
+    CHECK(found.groups == std::vector<std::vector<int>>{{0, 3}});
+}
+
 TEST_CASE("lane: graph replay is bitwise equal to the eager pass") {
     const Golden golden(golden_clip_models().front());
     const std::unique_ptr<Backend> backend = make_cpu_backend(2);

@@ -6,6 +6,7 @@
 
 #include <yeoul/error.h>
 
+#include "loader/clip_text_config.h"
 #include "loader/model_config.h"
 #include "loader/preprocessor.h"
 
@@ -35,6 +36,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         require(clip.head_dim() > 0 &&
                 clip.head_dim() * clip.num_attention_heads == clip.hidden_size);
         require(clip.tokens() > 1 && clip.layer_norm_eps > 0);
+    });
+    expect_model_error_at_most([&] {
+        const ClipTextConfig clip = parse_clip_text_config(text, "fuzz");
+        require(clip.head_dim() > 0 &&
+                clip.head_dim() * clip.num_attention_heads == clip.hidden_size);
+        require(clip.vocab_size > 0 && clip.max_position_embeddings > 1);
     });
     expect_model_error_at_most([&] {
         const Preprocessor preprocessor = parse_preprocessor(text, "fuzz");

@@ -38,13 +38,16 @@ std::unique_ptr<EmbeddingHead> make_head(Backend& backend, const Case& c, Numeri
     return backend.embedding_head(desc, {{weight.view(), bias.view()}, projection.view()});
 }
 
-// The vectors and their lengths.
+// The vectors and their lengths; without `index`, those of the first tokens.
 std::vector<std::vector<float>> run(Backend& backend, const Case& c, EmbeddingHead& op,
-                                    const DeviceTensor& x) {
+                                    const DeviceTensor& x, const View& index = {}) {
     return run_every_way(backend, op.scratch_bytes(),
                          {{DType::f32, {c.batch, c.out}}, {DType::f32, {c.batch}}},
                          [&](const std::vector<View>& y, Scratch scratch, StreamRef stream) {
-                             op(x.view(), y[0], y[1], scratch, stream);
+                             if (index)
+                                 op(x.view(), index, y[0], y[1], scratch, stream);
+                             else
+                                 op(x.view(), y[0], y[1], scratch, stream);
                          });
 }
 
@@ -122,6 +125,44 @@ TEST_CASE("embedding_head: planted outliers and a far mean cost no digits") {
                     x[4 * dim + i] += 2000;
                 check(backend, numerics, c, x);
             }
+    });
+}
+
+TEST_CASE(
+    "embedding_head: an index pools the token that it names, bitwise as if it were the first") {
+    in_each_precision([](Backend& backend, Numerics numerics) {
+        for (const Case& c : {Case{1, 1, 8, 3}, Case{3, 5, 33, 17}, Case{9, 77, 64, 12},
+                              Case{33, 4, 40, 9}, Case{2, 3, 4104, 5}}) {
+            INFO("batch " << c.batch << ", tokens " << c.tokens << ", dim " << c.dim);
+            const auto op = make_head(backend, c, numerics, Weights(c));
+            auto x = random_photos(c);
+            std::vector<float> index;
+            for (int b = 0; b < c.batch; ++b)
+                index.push_back(static_cast<float>((5 * b + c.tokens - 1) % c.tokens));
+            const DeviceTensor all(backend, numerics.residual, {c.batch, c.tokens, c.dim}, x);
+            const DeviceTensor tokens(backend, DType::i32, {c.batch}, index);
+            const auto pooled = run(backend, c, *op, all, tokens.view());
+            for (int b = 0; b < c.batch; ++b) {
+                const auto photo = x.begin() + static_cast<ptrdiff_t>(c.tokens) * c.dim * b;
+                const auto token = photo + static_cast<ptrdiff_t>(index[b]) * c.dim;
+                std::copy(token, token + c.dim, photo);
+            }
+            const DeviceTensor moved(backend, numerics.residual, {c.batch, c.tokens, c.dim}, x);
+            CHECK(pooled == run(backend, c, *op, moved));
+        }
+    });
+}
+
+TEST_CASE(
+    "embedding_head: an index that is no token, and no other, has a length that is not finite") {
+    in_each_precision([](Backend& backend, Numerics numerics) {
+        const Case c{5, 3, 24, 10};
+        const auto op = make_head(backend, c, numerics, Weights(c));
+        const DeviceTensor x(backend, numerics.residual, {5, 3, 24}, random_photos(c));
+        const DeviceTensor index(backend, DType::i32, {5}, {0, -1, 2, 3, 1 << 30});
+        const auto results = run(backend, c, *op, x, index.view());
+        for (int b = 0; b < 5; ++b)
+            CHECK(std::isfinite(results[1][b]) == (b == 0 || b == 2));
     });
 }
 
@@ -271,6 +312,13 @@ TEST_CASE("embedding_head: refuses what does not fit, by name") {
                        "y has no data"));
         CHECK(contains(refused(x.view(), y.view(), View(nullptr, DType::f32, {2})),
                        "norm has no data"));
+        const DeviceTensor index(backend, DType::i32, {3}, {0, 1, 2});
+        const auto with_index = [&](const View& view) {
+            return error_of(ErrorCode::invalid_argument,
+                            [&] { (*op)(x.view(), view, y.view(), norm.view(), scratch, stream); });
+        };
+        CHECK(contains(with_index(index.view()), "index is (3)"));
+        CHECK(contains(with_index(View(index.view().data, DType::f32, {2})), "index is"));
         EmbeddingHeadDesc desc;
         desc.x = dtype;
         desc.compute = numerics.compute;

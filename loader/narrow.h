@@ -1,17 +1,17 @@
-// Float to the 16-bit formats, rounding to nearest, ties to even.
+// Between float and the 16-bit formats. Narrowing rounds to nearest, ties to even.
 #pragma once
 
 #include <bit>
 #include <cstdint>
 
-namespace yeoul::synth {
+namespace yeoul::loader {
 
 constexpr uint16_t to_bf16(float value) {
     const uint32_t bits = std::bit_cast<uint32_t>(value);
     return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }
 
-/// Finite values within +-65504 only: a generated weight is never anything else.
+/// Finite values within +-65504 only.
 constexpr uint16_t to_fp16(float value) {
     const uint32_t bits = std::bit_cast<uint32_t>(value);
     const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000);
@@ -27,4 +27,17 @@ constexpr uint16_t to_fp16(float value) {
     return sign | static_cast<uint16_t>((rebased + 0xFFF + ((rebased >> 13) & 1)) >> 13);
 }
 
-} // namespace yeoul::synth
+constexpr float from_bf16(uint16_t bits) {
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+constexpr float from_fp16(uint16_t bits) {
+    const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16, magnitude = bits & 0x7FFF;
+    if (magnitude >= 0x7C00) // infinity and NaN keep theirs
+        return std::bit_cast<float>(sign | 0x7F800000u | magnitude << 13);
+    // The exponent is rebased by a product, which also makes subnormals right.
+    const float size = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
+    return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(size));
+}
+
+} // namespace yeoul::loader

@@ -1,0 +1,184 @@
+// engine-run tag: the likeliest of some labels for each photo.
+#include <algorithm>
+#include <fstream>
+
+#include "apps/cli/engine_flags.h"
+#include "apps/cli/json_text.h"
+#include "apps/cli/printable.h"
+#include "apps/cli/table.h"
+#include "apps/run/commands.h"
+#include "apps/run/photo_job.h"
+#include "loader/json.h"
+
+namespace yeoul::run {
+namespace {
+
+constexpr size_t kPathWidth = 48;
+
+struct TagFlags {
+    cli::EngineFlags engine;
+    std::vector<std::string> paths;
+    std::string labels, labels_file, form = "a photo of a {}", format = "table";
+    Shard shard;
+    int top_k = 5;
+};
+
+std::string trimmed(std::string_view text) {
+    const size_t first = text.find_first_not_of(" \t\r");
+    if (first == text.npos)
+        return "";
+    return std::string(text.substr(first, text.find_last_not_of(" \t\r") - first + 1));
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+    std::vector<std::string> parts;
+    for (size_t end = 0; end != text.npos; text.remove_prefix(std::min(end + 1, text.size()))) {
+        end = text.find(separator);
+        parts.push_back(trimmed(text.substr(0, end)));
+    }
+    return parts;
+}
+
+Labels labels_of(const TagFlags& flags) {
+    YEOUL_REQUIRE(flags.labels.empty() != flags.labels_file.empty(),
+                  "give either --labels \"red circle,blue square\" or --labels-file FILE");
+    Labels labels{.names = {}, .templates = {flags.form}};
+    if (!flags.labels.empty()) {
+        labels.names = split(flags.labels, ',');
+        return labels;
+    }
+    std::ifstream file(flags.labels_file);
+    for (std::string line; std::getline(file, line);)
+        if (std::string label = trimmed(line); !label.empty())
+            labels.names.push_back(std::move(label));
+    if (!file.eof())
+        throw Error(ErrorCode::io, "--labels-file '" + flags.labels_file + "' cannot be read");
+    return labels;
+}
+
+std::string json_tags(const std::string& path, const Result& result) {
+    std::string row = "{\"path\": " + loader::json_quote(path);
+    if (result.error)
+        return row + json_error(*result.error) + "}";
+    row += ", \"tags\": [";
+    for (size_t i = 0; i < result.tags.size(); ++i) {
+        row += (i ? ", " : "") + std::string("{\"label\": ") +
+               loader::json_quote(result.tags[i].label) + ", \"probability\": ";
+        cli::append_number(row, result.tags[i].probability);
+        row += "}";
+    }
+    return row + "]}";
+}
+
+class CsvTags : public RowFormat {
+public:
+    explicit CsvTags(int count) : count_(count) {}
+    std::string begin() override {
+        std::string line = "path,error,message";
+        for (int i = 1; i <= count_; ++i)
+            line += ",label" + std::to_string(i) + ",probability" + std::to_string(i);
+        return line + '\n';
+    }
+    std::string row(const std::string& path, const Result& result) override {
+        std::string line = csv_field(path) + ',';
+        if (result.error)
+            line += std::string(name(result.error->code)) + ',' + csv_field(result.error->message);
+        else
+            line += ',';
+        for (size_t i = 0; i < static_cast<size_t>(count_); ++i) {
+            line += ',';
+            if (i < result.tags.size()) {
+                line += csv_field(result.tags[i].label) + ',';
+                cli::append_number(line, result.tags[i].probability);
+            } else {
+                line += ',';
+            }
+        }
+        return line + '\n';
+    }
+
+private:
+    int count_;
+};
+
+class TagTable : public RowFormat {
+public:
+    explicit TagTable(const std::vector<Input>& inputs) {
+        size_t width = 4;
+        for (const Input& input : inputs)
+            width = std::max(width, cli::display_width(cli::printable(input.path)));
+        columns_ = {{"path", std::min(width, kPathWidth)}, {"tags", 0}};
+    }
+    std::string row(const std::string& path, const Result& result) override {
+        if (result.error)
+            return "";
+        std::string tags;
+        for (const Tag& tag : result.tags)
+            tags += (tags.empty() ? "" : ", ") + cli::printable(tag.label) + " " +
+                    cli::fixed(100 * tag.probability, 1) + " %";
+        const std::string header = headed_ ? "" : cli::table_header(columns_);
+        headed_ = true;
+        return header +
+               cli::table_row(columns_,
+                              {cli::shortened(cli::printable(path), columns_[0].width), tags});
+    }
+
+private:
+    std::vector<cli::Column> columns_;
+    bool headed_ = false; // when every photo failed there is no table
+};
+
+int tag(const TagFlags& flags) {
+    const Labels labels = labels_of(flags);
+    const int count = std::min(flags.top_k, static_cast<int>(labels.names.size()));
+    return run_photos({.engine = flags.engine,
+                       .paths = flags.paths,
+                       .shard = flags.shard,
+                       .text = true,
+                       .tags = std::max(count, 1),
+                       .prepare = [&](Engine& engine) { engine.set_labels(labels); },
+                       .rows = [&](const std::vector<Input>& inputs,
+                                   const Engine&) -> std::unique_ptr<RowFormat> {
+                           if (flags.format == "table")
+                               return std::make_unique<TagTable>(inputs);
+                           if (flags.format == "csv")
+                               return std::make_unique<CsvTags>(count);
+                           return make_json_rows(flags.format, json_tags);
+                       }});
+}
+
+constexpr const char* kExamples =
+    R"(engine-run tag photos/ --labels "cat,dog,red car" --model clip-vit-base-patch32
+engine-run tag photos/ --labels-file labels.txt --top-k 3 --format jsonl > tags.jsonl
+engine-run tag photo.jpg --labels "day,night" --template "a photo taken at {}")";
+
+} // namespace
+
+cli::Command tag_command() {
+    auto flags = std::make_shared<TagFlags>();
+    cli::Command command("tag", "The likeliest of some labels for each photo (zero-shot).",
+                         kExamples);
+    command.arguments("PATH...",
+                      "photos, folders (searched at any depth), or - for a list of paths on stdin",
+                      flags->paths, true);
+    flags->engine.add_model(command);
+    flags->engine.add_device(command);
+    flags->engine.add_photos(command);
+    command.text("labels", "A,B,...", "what to choose from, separated by commas", flags->labels)
+        .text("labels-file", "FILE", "the same, one label a line", flags->labels_file)
+        .text("template", "TEXT", "what a label is put into, at {} (default: \"a photo of a {}\")",
+              flags->form)
+        .number("top-k", "N", "labels for each photo, likeliest first (default: 5)", flags->top_k,
+                1, 64)
+        .choice("format", "what is printed (default: table)", flags->format,
+                {"table", "json", "jsonl", "csv"})
+        .add({"shard", "I/N", "only the I-th of N consecutive parts of the photos", false,
+              [flags](const std::string& text, const std::string& label) {
+                  flags->shard = parse_shard(text, label);
+              }});
+    flags->engine.add_verbosity(command);
+    command.run([flags] { return tag(*flags); });
+    return command;
+}
+
+} // namespace yeoul::run

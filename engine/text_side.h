@@ -1,0 +1,35 @@
+// The text side of an engine: encoder and labels in force, on memory of their own.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/labels.h"
+#include "engine/memory/engine_memory.h"
+#include "engine/text_encoder.h"
+
+namespace yeoul {
+
+/// Label matrices come and go while photos are served, so its memory has no part in the promise
+/// that photos take nothing.
+struct TextSide {
+    /// `device` is the backend or a dry view of it: then it only knows what it would hold.
+    TextSide(Backend& backend, Device& device, const std::filesystem::path& directory,
+             Numerics numerics, const std::vector<int>& batches, int dim);
+
+    size_t reserved_bytes() const {
+        return memory.device().stats().total.reserved_bytes +
+               memory.pinned().stats().total.reserved_bytes;
+    }
+
+    EngineMemory memory;
+    std::unique_ptr<TextEncoder> encoder;
+    Tagger tagger;
+};
+
+/// Makes `request` and its callback give each photo its tags, before anybody sees the photo.
+/// Throws `invalid_argument`: a count out of range, no labels.
+void add_tags(TextSide& text, Request& request, std::function<void(std::vector<Result>)>& on_done);
+
+} // namespace yeoul
