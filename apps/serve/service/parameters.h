@@ -1,0 +1,26 @@
+// Options of a request as its query or a form gives them.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace yeoul::serve {
+
+struct EmbedParameters {
+    bool normalize = false;
+    bool base64 = false; // encoding_format: vectors as base64 of little-endian float32
+    std::string model;   // empty: the one that is served
+};
+
+/// Throws `Error`, code `invalid_argument`, for a name that is not known and a value that does not
+/// fit.
+void set_parameter(EmbedParameters& parameters, const std::string& name, const std::string& value);
+
+/// Throws `HttpError` 404 when `asked` is neither empty nor `served`.
+void require_model(const std::string& asked, const std::string& served);
+
+/// "float" or "base64"; throws `Error` for others.
+bool is_base64(const std::string& encoding_format);
+
+} // namespace yeoul::serve
