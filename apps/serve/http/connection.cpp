@@ -170,13 +170,22 @@ net::awaitable<bool> Connection::wait_for_request() {
     if (half_closed_ || loop_.draining)
         co_return false;
     buffer_.shrink_to_fit(); // thousands of idle connections cost little
-    idle_ = true;
     deadline_in(options_.idle_timeout);
-    const auto [error, bytes] =
-        co_await socket_.async_read_some(buffer_.prepare(kHeadLimit / 4), kAwait);
-    idle_ = false;
-    buffer_.commit(bytes);
-    co_return !error;
+    for (;;) {
+        idle_ = true;
+        const auto [error, bytes] =
+            co_await socket_.async_read_some(buffer_.prepare(kHeadLimit / 4), kAwait);
+        idle_ = false;
+        buffer_.commit(bytes);
+        if (!error)
+            co_return true;
+        // A request that arrives while the server drains gets a reply, not a closed socket.
+        error_code ignored;
+        const bool more =
+            error == net::error::operation_aborted && !timed_out_ && socket_.available(ignored) > 0;
+        if (!more)
+            co_return false;
+    }
 }
 
 net::awaitable<Connection::Arrival> Connection::read_head(Parser& parser) {
