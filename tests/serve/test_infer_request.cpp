@@ -54,7 +54,8 @@ TEST_CASE("infer request: JSON tensors, nested or flat, with id, outputs and par
         R"({"id":"42","parameters":{"binary_data_output":true,"timeout":"1500","priority":1,
         "anything":{"a":1}},"inputs":[{"name":"IMAGE","datatype":"BYTES","shape":[2,1],
         "data":[["a"],["b"]]},{"name":"x","datatype":"FP32","shape":[2,2],"data":[1,2.5,true,-4]}],
-        "outputs":[{"name":"image_embeds","parameters":{"binary_data":false,"classification":3}}]})");
+        "outputs":[{"name":"image_embeds",
+        "parameters":{"binary_data":false,"classification":3}}]})");
     CHECK(request.id == "42");
     CHECK(request.binary_outputs);
     CHECK(request.timeout_us == 1500);

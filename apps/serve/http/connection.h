@@ -6,13 +6,16 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -25,6 +28,15 @@ namespace net = boost::asio;
 using tcp = net::ip::tcp;
 
 class Connection;
+
+/// Errors as values: what went wrong with a client is no exception here.
+inline constexpr auto kAwait = net::as_tuple(net::use_awaitable);
+
+/// RFC 9110, 15.2: a client that did not ask for it ignores it.
+inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+/// The client closed its side, in the middle of a message or between two.
+bool ends_of_stream(const boost::system::error_code& error);
 
 /// What every connection of a server counts.
 struct ServerState {
