@@ -46,7 +46,7 @@ TEST_CASE("serve: gives the vectors that engine-run gives, and SIGTERM ends it w
     const json body = json::parse(reply.body);
     CHECK(body["embedding"] == json::parse(expected.out)["embedding"]);
     CHECK(body["model"] == "model"); // the folder's name
-    CHECK(body["format"] == "ppm");
+    CHECK(body["format"] == "pnm");
     CHECK(body["width"] == 48);
     CHECK(reply.headers.at("server-timing").find("decode;dur=") != std::string::npos);
     client.send(request("POST", "/v1/embed", "no photo at all"));

@@ -72,7 +72,9 @@ TEST_CASE("infer request: JSON tensors, nested or flat, with id, outputs and par
 
 TEST_CASE("infer request: binary elements are where the body has them") {
     const std::string data = element("first") + element("") + element("third");
-    const InferRequest request = parse_binary(bytes_input("[3,1]", data.size()), data);
+    const std::string json = bytes_input("[3,1]", data.size());
+    const std::string body = json + data;
+    const InferRequest request = parse(body, std::to_string(json.size()));
     REQUIRE(request.inputs[0].elements.size() == 3);
     const auto text = [&](size_t i) {
         const auto bytes = request.inputs[0].elements[i];
