@@ -18,7 +18,9 @@ target_compile_options(yeoul_compile INTERFACE -Wall -Wextra -Wpedantic
                        $<$<CXX_COMPILER_ID:GNU>:-Wshadow=local -Wno-missing-field-initializers -Wno-restrict>
                        $<$<BOOL:${YEOUL_WERROR}>:-Werror>)
 if(YEOUL_SANITIZE STREQUAL "address")
-  set(sanitize -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  # A target may be compiled without the undefined-behaviour checks, and links with them.
+  set(undefined $<$<NOT:$<BOOL:$<TARGET_PROPERTY:YEOUL_WITHOUT_UBSAN>>>:-fsanitize=undefined>)
+  set(sanitize -fsanitize=address ${undefined} -fno-sanitize-recover=all -fno-omit-frame-pointer)
 elseif(YEOUL_SANITIZE STREQUAL "thread")
   set(sanitize -fsanitize=thread -fno-omit-frame-pointer)
 elseif(YEOUL_SANITIZE)
@@ -26,7 +28,8 @@ elseif(YEOUL_SANITIZE)
 endif()
 if(YEOUL_SANITIZE)
   target_compile_options(yeoul_compile INTERFACE ${sanitize})
-  target_link_options(yeoul_compile INTERFACE ${sanitize})
+  target_link_options(yeoul_compile INTERFACE ${sanitize}
+                      $<$<STREQUAL:${YEOUL_SANITIZE},address>:-fsanitize=undefined>)
 endif()
 
 # yeoul_layer(NAME folder...): a static library of all .cpp files of its folders; the public headers

@@ -6,16 +6,10 @@
 #include <thread>
 
 #include "engine/cuda_module.h"
-#include "engine/gemm_tables.h"
+#include "engine/tables.h"
 
 namespace yeoul {
 namespace {
-
-// Larger batches gain nothing on a CPU (profiling/results): oneDNN is at its rate from one photo
-// on.
-constexpr int kCpuBatchSize = 8;
-// 64 photos of ViT-B/32 are 3,200 rows: 25 row tiles of 128, whole waves on the 40 SMs of a T4.
-constexpr int kGpuBatchSize = 64;
 
 /// 0 of "cuda", N of "cuda:N", -1 of anything else.
 int cuda_index(const std::string& device) {
@@ -55,13 +49,13 @@ Cuda open_cuda(int index, const std::function<void(const std::string&)>& warn) {
             return {nullptr, std::move(problem)};
         CudaOptions options{.device = index, .sm = asked_sm(), .gemm_table = {}};
         const std::string isa = isa_of(report.devices[index]);
-        options.gemm_table = read_gemm_table(isa);
+        options.gemm_table = read_table("gemm-" + isa);
         try {
             return {module.make(options), {}};
         } catch (const Error& error) {
             if (options.gemm_table.empty() || error.code() != ErrorCode::invalid_argument)
                 throw;
-            warn("the GEMM table '" + gemm_table_path(isa).string() +
+            warn("the GEMM table '" + table_path("gemm-" + isa).string() +
                  "' is not used: " + error.what() + "; 'engine-run tune' writes it anew");
         }
         options.gemm_table.clear();
@@ -146,16 +140,6 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
     if (cuda.problem.surprising)
         say(cuda.problem.what + "; going on with the CPU. To use the GPU: " + cuda.problem.fix);
     return make_cpu_backend(threads);
-}
-
-std::vector<int> planned_batches(const Backend& backend, int largest) {
-    if (largest == 0)
-        largest = backend.properties().kind == "cpu" ? kCpuBatchSize : kGpuBatchSize;
-    std::vector<int> batches;
-    for (int batch = 1; batch < largest; batch *= 2)
-        batches.push_back(batch);
-    batches.push_back(largest);
-    return batches;
 }
 
 int usable_cores() {

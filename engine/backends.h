@@ -16,10 +16,6 @@ namespace yeoul {
 std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
                                       const std::function<void(const std::string&)>& warn = {});
 
-/// The batch sizes that an engine plans for: 1, 2, 4, ... and the largest, so that every number of
-/// photos is a sum of few of them. `largest` 0 takes the device's default.
-std::vector<int> planned_batches(const Backend& backend, int largest);
-
 /// Cores this process may use.
 int usable_cores();
 

@@ -1,59 +1,91 @@
-// One compute stream with everything a forward pass on it needs: activations, photo slots, staging
-// and a captured graph per batch size. Lanes of an engine share the model.
+// One compute stream with everything a forward pass on it needs: activations, a captured graph per
+// batch size, and the stream that carries results back. Lanes of an engine share the model and the
+// slots.
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
+#include "engine/batching/stages.h"
 #include "engine/models/model.h"
 
 namespace yeoul {
 
-/// Used by one thread at a time. Once made it allocates nothing.
+/// Device and pinned memory of a lane, and nothing else: a plan makes it without a device.
+struct LaneMemory {
+    /// Batches in flight, and one whose results are being read.
+    static constexpr int kPieces = 3;
+
+    /// Everything comes from `memory`, a view of the device that computes. `host`: device pointers
+    /// can be read by the host, so nothing is carried back.
+    LaneMemory(Device& memory, size_t arena_bytes, int capacity, int dim, bool host);
+
+    /// Of results: norms (capacity), then vectors (capacity, dim), both fp32.
+    size_t embeds_offset, output_bytes;
+    size_t arena_bytes;
+    DeviceMemory arena, index, outputs;
+    struct Piece {
+        PinnedMemory index;
+        DeviceMemory outputs;
+        PinnedMemory host_outputs; // none where the host reads `outputs`
+    };
+    std::vector<Piece> pieces;
+};
+
+/// Batches go in by `launch` and come out by `wait`, oldest first; one thread launches and one
+/// waits, and the caller sees to it that a batch is waited for after it was launched. Once made it
+/// allocates nothing.
 class Lane {
 public:
-    /// Captures a graph for each of `batches` (ascending, starting with 1). Everything it holds
-    /// comes from `memory`, a view of the same device.
-    Lane(Backend& backend, Device& memory, VisionModel& model, const std::vector<int>& batches);
+    static constexpr int kInFlight = LaneMemory::kPieces - 1;
+
+    /// Captures a graph for each of `batches` (ascending). `slots` (slots, height, width, 3) u8.
+    /// Its own memory comes from `memory`, a view of the same device.
+    Lane(Backend& backend, Device& memory, VisionModel& model, const View& slots,
+         const std::vector<int>& batches);
     ~Lane();
 
-    int capacity() const { return batches_.back(); }
-    /// Host pixels (image_height, image_width, 3) of photo i, i < capacity(), to be filled before
-    /// `run`.
-    uint8_t* staging(int i) const;
+    const std::vector<int>& batches() const { return batches_; }
+    StreamRef stream() const { return compute_; }
 
-    struct Row {
-        const float* embedding; // (dim), valid until the next `run`
-        float norm;             // of it; not finite when the row is not
-        int batch;              // of the graph that computed it
-        float compute_ms;       // of that graph
-    };
-    /// Computes the photos staged at `photos` and waits. Returns a row for each, in that order.
-    /// Any number up to the capacity: it is split into the planned batch sizes, largest first.
-    const std::vector<Row>& run(const std::vector<int>& photos);
+    /// Microseconds of one replay. Nothing is in flight. For start-up.
+    double measure_us(int bucket);
+    /// Drops the graphs of all batches but these.
+    void keep(const std::vector<int>& batches);
 
-    size_t activation_bytes() const { return arena_bytes_; }
-    size_t slot_bytes() const { return slot_bytes_ * capacity(); }
-    size_t staging_bytes() const { return staging_bytes_; }
+    /// Enqueues the pass for `slots`, at most batches()[bucket] of them; rows beyond them are
+    /// padding. Waits for nothing, except to drain the stream before it throws.
+    void launch(int bucket, std::span<const int> slots);
+
+    /// The oldest batch not waited for; it may throw what went wrong on the device. What it points
+    /// at is valid until the next `wait`: at most kInFlight batches are launched meanwhile.
+    BatchOutput wait();
+
+    size_t activation_bytes() const { return memory_.arena_bytes; }
 
 private:
-    VisionModel::Input input(int batch) const;
-    VisionModel::Output output(int batch) const;
     void capture(int batch);
     void warm_up();
-    void enqueue(const std::vector<int>& photos);
+    void enqueue(int bucket, std::span<const int> slots, int piece);
+    void drain() noexcept;
+    float* output(void* base, size_t offset) const {
+        return reinterpret_cast<float*>(static_cast<std::byte*>(base) + offset);
+    }
 
     Backend& backend_;
     VisionModel& model_;
+    View slots_;
     std::vector<int> batches_;
-    size_t slot_bytes_, arena_bytes_, staging_bytes_ = 0;
-
-    DeviceMemory arena_, slots_, index_, embeds_, norms_;
-    PinnedMemory host_slots_, host_index_, host_embeds_, host_norms_;
-    std::vector<Row> rows_;
-    std::vector<std::unique_ptr<Event>> starts_, stops_; // of the launches of a run, in order
-    std::vector<std::unique_ptr<Graph>> graphs_;         // one per batch of batches_
-    Stream stream_; // last: it is drained before the memory goes
+    LaneMemory memory_;
+    struct Times {
+        Event start, stop, done;
+        explicit Times(Device& device) : start(device), stop(device), done(device) {}
+    };
+    std::vector<std::unique_ptr<Times>> times_; // of the pieces
+    int launched_ = 0, waited_ = 0;             // pieces, in turn
+    std::vector<std::unique_ptr<Graph>> graphs_;
+    Stream back_, compute_; // last: they are drained before the memory goes
 };
 
 } // namespace yeoul

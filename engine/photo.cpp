@@ -53,8 +53,9 @@ std::vector<uint8_t> read_file(const std::filesystem::path& path, int64_t max_by
 
 } // namespace
 
-std::string prepare_photo(const Photo& photo, const loader::Preprocessor& preprocessor,
-                          const loader::DecodeOptions& options, uint8_t* y, Result& result) {
+PreparedPhoto prepare_photo(const Photo& photo, const loader::Preprocessor& preprocessor,
+                            const loader::DecodeOptions& options, uint8_t* y, Result& result,
+                            const loader::TakeSource& take) {
     const auto start = std::chrono::steady_clock::now();
     if (!photo.pixels.empty() || photo.height != 0 || photo.width != 0) {
         const size_t expected = static_cast<size_t>(photo.height) * photo.width * 3;
@@ -67,12 +68,13 @@ std::string prepare_photo(const Photo& photo, const loader::Preprocessor& prepro
             throw Error(ErrorCode::image_too_large,
                         std::to_string(static_cast<int64_t>(photo.height) * photo.width) +
                             " pixels, the limit is " + std::to_string(options.max_pixels));
-        loader::preprocess_pixels(photo.pixels.data(), photo.height, photo.width, preprocessor, y);
+        const bool resized = loader::preprocess_pixels(photo.pixels.data(), photo.height,
+                                                       photo.width, preprocessor, y, take);
         result.width = photo.width;
         result.height = photo.height;
         result.format = "pixels";
         result.times.preprocess_ms = milliseconds_since(start);
-        return {};
+        return {{}, resized};
     }
 
     const bool from_file = photo.encoded.empty() && !photo.path.empty();
@@ -82,13 +84,13 @@ std::string prepare_photo(const Photo& photo, const loader::Preprocessor& prepro
         result.times.read_ms = milliseconds_since(start);
     }
     const loader::Preprocessed done =
-        loader::preprocess(from_file ? file : photo.encoded, preprocessor, options, y);
+        loader::preprocess(from_file ? file : photo.encoded, preprocessor, options, y, take);
     result.width = done.width;
     result.height = done.height;
     result.format = loader::name(done.format);
     result.times.decode_ms = done.decode_ms;
     result.times.preprocess_ms = done.resize_ms;
-    return done.warning;
+    return {done.warning, done.resized};
 }
 
 } // namespace yeoul

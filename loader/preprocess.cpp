@@ -4,6 +4,7 @@
 #include <cassert>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -30,13 +31,14 @@ double shown_extent(int full, int decoded) {
     return full == decoded * denominator ? 0 : static_cast<double>(full) / denominator;
 }
 
-/// Resizes the rows as they come.
+/// Resizes the rows as they come, or hands them on.
 class ResizingSink : public RowSink {
 public:
     /// `full_size`: of the photo when `begin` may be given a smaller one, from which the target
     /// must not be computed.
-    ResizingSink(const Preprocessor& preprocessor, std::optional<FullSize> full_size, uint8_t* y)
-        : preprocessor_(preprocessor), full_size_(full_size), y_(y) {}
+    ResizingSink(const Preprocessor& preprocessor, std::optional<FullSize> full_size, uint8_t* y,
+                 const TakeSource& take)
+        : preprocessor_(preprocessor), full_size_(full_size), y_(y), take_(take) {}
 
     Region begin(int width, int height, ImageFormat format) override {
         const auto start = Clock::now();
@@ -50,18 +52,29 @@ public:
             plan.extent_width = shown_extent(full_size_->width, width);
             plan.extent_height = shown_extent(full_size_->height, height);
         }
+        if (take_)
+            target_ = take_(plan);
+        result.resized = target_.data == nullptr;
+        if (!result.resized)
+            return {target_.top, target_.top + target_.rows, target_.left,
+                    target_.left + target_.columns};
         resizer_.emplace(plan, preprocessor_.resample, y_);
         resize_time_ += Clock::now() - start;
         return {resizer_->top(), resizer_->bottom(), resizer_->left(), resizer_->right()};
     }
 
     void row(int y, const uint8_t* rgb) override {
+        if (target_.data) {
+            std::memcpy(target_.data + target_.pitch * (y - target_.top), rgb,
+                        size_t{3} * target_.columns);
+            return;
+        }
         const auto start = Clock::now();
         resizer_->row(y, rgb);
         resize_time_ += Clock::now() - start;
     }
 
-    bool complete() const { return resizer_ && resizer_->complete(); }
+    bool complete() const { return target_.data || (resizer_ && resizer_->complete()); }
     Clock::duration resize_time() const { return resize_time_; }
 
     Preprocessed result;
@@ -70,6 +83,8 @@ private:
     const Preprocessor& preprocessor_;
     std::optional<FullSize> full_size_;
     uint8_t* y_;
+    const TakeSource& take_;
+    SourceTarget target_;
     std::optional<RowResizer> resizer_;
     Clock::duration resize_time_{};
 };
@@ -101,13 +116,13 @@ FullSize full_size(std::span<const uint8_t> encoded, const DecodeOptions& option
 } // namespace
 
 Preprocessed preprocess(std::span<const uint8_t> encoded, const Preprocessor& preprocessor,
-                        const DecodeOptions& options, uint8_t* y) {
+                        const DecodeOptions& options, uint8_t* y, const TakeSource& take) {
     const auto start = Clock::now();
     std::optional<FullSize> full;
     const int target = options.fast ? scale_target(preprocessor) : 0;
     if (target > 0)
         full = full_size(encoded, options);
-    ResizingSink sink(preprocessor, full, y);
+    ResizingSink sink(preprocessor, full, y, take);
     DecodeOptions decode_options = options;
     decode_options.fast = target > 0;
     sink.result.warning = decode_rows(encoded, decode_options, target, sink).warning;
@@ -118,9 +133,20 @@ Preprocessed preprocess(std::span<const uint8_t> encoded, const Preprocessor& pr
     return std::move(sink.result);
 }
 
-void preprocess_pixels(const uint8_t* rgb, int height, int width, const Preprocessor& preprocessor,
-                       uint8_t* y) {
-    resize(rgb, plan_resize(preprocessor, height, width), preprocessor.resample, y);
+bool preprocess_pixels(const uint8_t* rgb, int height, int width, const Preprocessor& preprocessor,
+                       uint8_t* y, const TakeSource& take) {
+    const ResizePlan plan = plan_resize(preprocessor, height, width);
+    const SourceTarget target = take ? take(plan) : SourceTarget{};
+    if (!target.data) {
+        resize(rgb, plan, preprocessor.resample, y);
+        return true;
+    }
+    const size_t pitch = size_t{3} * width;
+    for (int row = 0; row < target.rows; ++row)
+        std::memcpy(target.data + target.pitch * row,
+                    rgb + pitch * (target.top + row) + size_t{3} * target.left,
+                    size_t{3} * target.columns);
+    return false;
 }
 
 } // namespace yeoul::loader

@@ -81,7 +81,7 @@ Measurement measure(ModelSession& session, const ModelFlags& flags, const std::s
         wall.push_back(times.wall_ms);
         compute.push_back(times.compute_ms);
     }
-    const DeviceInfo& device = session.engine().device();
+    const DeviceInfo& device = session.session().device();
     measurement.key = {{"model", name},
                        {"device", device.kind},
                        {"precision", std::string(yeoul::name(device.dtype))},

@@ -25,8 +25,9 @@ EngineOptions engine_options(const SessionOptions& options) {
 } // namespace
 
 ModelSession::ModelSession(const SessionOptions& options)
-    : options_(options), engine_(Engine::open(engine_options(options))) {
-    const ModelInfo& info = engine_.info();
+    : options_(options),
+      session_(open_backend(engine_options(options)), engine_options(options), {options.batch}) {
+    const ModelInfo& info = session_.info();
     for (int i = 0; i < options.batch; ++i)
         photos_.push_back(Photo::rgb(sample_pixels(info.image_height, info.image_width, i),
                                      info.image_height, info.image_width));
@@ -41,7 +42,7 @@ ModelSession::Times ModelSession::run() {
     for (Request& request : requests) {
         auto promise = std::make_shared<std::promise<std::vector<Result>>>();
         answers.push_back(promise->get_future());
-        engine_.submit(std::move(request), [promise](std::vector<Result> results) {
+        session_.submit(std::move(request), [promise](std::vector<Result> results) {
             promise->set_value(std::move(results));
         });
     }

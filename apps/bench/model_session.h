@@ -8,6 +8,8 @@
 
 #include <yeoul/engine.h>
 
+#include "engine/session.h"
+
 namespace yeoul::bench {
 
 struct SessionOptions {
@@ -27,12 +29,12 @@ public:
     /// One batch on each stream. Throws `Error` when a photo fails.
     Times run();
 
-    Engine& engine() { return engine_; }
+    const Session& session() const { return session_; }
     int photos() const { return options_.batch * options_.streams; }
 
 private:
     SessionOptions options_;
-    Engine engine_;
+    Session session_;
     std::vector<Photo> photos_; // one batch
 };
 

@@ -62,7 +62,9 @@ private:
         window->first = next_;
         window->results.resize(std::min(window_size_, inputs_.size() - next_));
         next_ += window->results.size();
-        Request request{.normalize = options_.normalize, .stop = options_.stop};
+        Request request{.normalize = options_.normalize,
+                        .priority = Priority::bulk,
+                        .stop = options_.stop};
         for (size_t i = 0; i < window->results.size(); ++i) {
             const Input& input = inputs_[window->first + i];
             if (input.error) {

@@ -9,8 +9,9 @@
 #include "apps/cli/table.h"
 #include "apps/run/commands.h"
 #include "engine/backends.h"
-#include "engine/gemm_tables.h"
+#include "engine/buckets.h"
 #include "engine/models/model.h"
+#include "engine/tables.h"
 
 namespace yeoul::run {
 namespace {
@@ -24,18 +25,21 @@ int tune(const cli::EngineFlags& flags) {
     const std::unique_ptr<Backend> backend =
         make_backend(options.device, options.threads,
                      [&](const std::string& warning) { console.warning(warning); });
-    const OpenedModel opened = open_model(options.model, *backend, backend->numerics("auto"),
-                                          planned_batches(*backend, options.batch_size));
+    const OpenedModel opened = open_model(
+        options.model, *backend, backend->numerics("auto"),
+        [&](const batching::VisionTransformer& model) {
+            return batch_sizes(propose_buckets(backend->properties(), model, options.batch_size));
+        });
     const std::string table = backend->tune_gemms(kSeconds);
     const DeviceProperties& device = backend->properties();
     if (table.empty()) {
         console.info("device " + device.kind + " (" + device.name + ") has nothing to tune");
         return cli::kDone;
     }
-    write_gemm_table(device.isa, table);
+    write_table("gemm-" + device.isa, table);
     std::cout << table;
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    console.info("wrote " + gemm_table_path(device.isa).string() + " in " +
+    console.info("wrote " + table_path("gemm-" + device.isa).string() + " in " +
                  cli::fixed(seconds.count(), 1) + " s; it is read at every start on " + device.isa);
     return cli::kDone;
 }

@@ -16,7 +16,7 @@ Policy::Policy(const PolicyConfig& config, CostTable table)
     YEOUL_REQUIRE(config_.decode_workers >= 1, config_.decode_workers << " decode workers");
     YEOUL_REQUIRE(config_.streams >= 1, config_.streams << " streams");
     YEOUL_REQUIRE(config_.latency_target_ns >= 0 && config_.bulk_wait_ns >= 0 &&
-                      config_.max_wait_ns >= 0,
+                      config_.max_wait_ns >= 0 && config_.lead_ns >= 0,
                   "a time of the policy is negative");
     set_defaults();
     for (int worker = config_.decode_workers; worker-- > 0;)
@@ -107,6 +107,7 @@ bool Policy::decoded(int64_t now, ItemId id, bool ok) {
     YEOUL_REQUIRE(item && item->state == State::decoding, "item " << id << " is not being decoded");
     const auto slot = static_cast<uint32_t>(id);
     idle_workers_.push_back(item->worker);
+    --decoding_;
     if (item->cancelled) {
         end(slot, ErrorCode::cancelled);
         return false;
@@ -124,13 +125,19 @@ bool Policy::decoded(int64_t now, ItemId id, bool ok) {
 }
 
 void Policy::batch_done(int64_t now, int index) {
-    YEOUL_REQUIRE(index >= 0 && index < config_.streams && !streams_[index].slots.empty(),
+    YEOUL_REQUIRE(index >= 0 && index < config_.streams && streams_[index].running > 0,
                   "stream " << index << " runs no batch");
     Stream& stream = streams_[index];
-    for (uint32_t slot : stream.slots)
+    Running& batch = stream.batches[0];
+    for (uint32_t slot : batch.slots)
         release(slot);
-    stream.slots.clear();
-    learn_batch(now, stream);
+    batch.slots.clear();
+    learn_batch(now, batch);
+    std::swap(stream.batches[0], stream.batches[1]);
+    if (--stream.running > 0) { // the other one begins now, whatever was expected
+        batch.start = now;
+        batch.until = now + table_.ns(batch.bucket);
+    }
 }
 
 Cancelled Policy::cancel(int64_t, ItemId id) {
@@ -180,6 +187,11 @@ Decision Policy::next(int64_t now) {
         return decision;
     if (!expiry_.empty())
         decision.until_ns = expiry_.begin()->at + 1;
+    if (config_.lead_ns > 0 && !ready_.empty())
+        for (const Stream& stream : streams_)
+            if (const int64_t at = stream.batches[0].until - config_.lead_ns;
+                stream.running == 1 && at > now)
+                decision.until_ns = std::min(decision.until_ns, at);
     return decision;
 }
 
@@ -203,44 +215,91 @@ void Policy::expire(int64_t now) {
         end(expiry_.begin()->slot, ErrorCode::deadline_exceeded);
 }
 
+// A free one, or the one that will be free soonest when that is soon.
+Policy::Stream* Policy::next_stream(int64_t now) {
+    Stream* best = nullptr;
+    for (Stream& stream : streams_) {
+        if (stream.running == 0)
+            return &stream;
+        if (stream.running == 1 && config_.lead_ns > 0 &&
+            stream.batches[0].until - now <= config_.lead_ns &&
+            (best == nullptr || stream.free_at(now) < best->free_at(now)))
+            best = &stream;
+    }
+    return best;
+}
+
+bool Policy::any_running() const {
+    return std::any_of(streams_.begin(), streams_.end(),
+                       [](const Stream& stream) { return stream.running > 0; });
+}
+
+// Of shared cores: the device's turn comes when there is enough for it, nothing left to decode, or
+// when the first photo would be late if one more were decoded before.
+bool Policy::devices_turn(int64_t now) {
+    if (ready_.empty())
+        return false;
+    const int photos = ready() + decoding_;
+    // Enough for the streams, and worth the decoding threads' while: the last one idles alone.
+    if (photos >= std::max(table_.largest() * config_.streams, 2 * config_.decode_workers))
+        return true;
+    const Queue* queue = next_to_decode(now);
+    if (!queue)
+        return true;
+    const int64_t left = ready_.begin()->at - now;
+    const int64_t decode = decode_estimate(items_[queue->begin()->slot]);
+    const auto now_or_never = [&](int bucket, int bucket_after) {
+        return table_.ns(bucket) <= left && decode + table_.ns(bucket_after) > left;
+    };
+    return now_or_never(0, 0) ||
+           now_or_never(table_.bucket_for(photos), table_.bucket_for(photos + 1));
+}
+
 bool Policy::launch_next(int64_t now, Decision& decision) {
     if (ready_.empty())
         return false;
-    const auto stream = std::find_if(streams_.begin(), streams_.end(),
-                                     [](const Stream& other) { return other.slots.empty(); });
-    if (stream == streams_.end())
+    if (config_.shared_cores && (decoding_ > 0 || !devices_turn(now)))
         return false;
+    Stream* stream = next_stream(now);
+    if (!stream)
+        return false;
+    const int64_t start = stream->free_at(now);
     queue_.clear();
     in_order_.clear();
     const size_t window = 4 * static_cast<size_t>(table_.largest());
-    const int64_t soonest = now + table_.ns(0);
+    const int64_t soonest = start + table_.ns(0);
     for (auto key = ready_.begin(); key != ready_.end() && queue_.size() < window; ++key) {
         const Item& item = items_[key->slot];
+        if (item.deadline < soonest) // it may still go to a stream that is free earlier
+            continue;
         queue_.push_back({item.due >= soonest ? item.due : item.deadline, item.deadline});
         in_order_.push_back(*key);
     }
+    if (queue_.empty())
+        return false;
     const Outlook outlook{config_.latency_target_ns, arrivals_per_ns(now)};
-    const Choice choice = choose_batch(table_, queue_, now, outlook);
+    const Choice choice = choose_batch(table_, queue_, start, outlook);
 
-    const int64_t finish = now + table_.ns(choice.bucket);
+    Running& running = stream->batches[stream->running++];
+    running.bucket = choice.bucket;
+    running.start = start;
+    running.until = start + table_.ns(choice.bucket);
     batch_.clear();
     for (int i = 0; i < choice.scanned; ++i) {
-        if (queue_[i].deadline_ns < finish)
+        if (queue_[i].deadline_ns < running.until)
             continue;
         const uint32_t slot = in_order_[i].slot;
         dequeue(slot);
         learn_outcome(items_[slot], true);
         items_[slot].state = State::running;
-        stream->slots.push_back(slot);
+        running.slots.push_back(slot);
         batch_.push_back({id_of(slot), items_[slot].tag});
     }
-    stream->start = now;
-    stream->until = finish;
     decision.kind = Decision::launch;
-    decision.stream = static_cast<int>(stream - streams_.begin());
+    decision.stream = static_cast<int>(stream - streams_.data());
     decision.bucket = choice.bucket;
     decision.batch = batch_;
-    decision.until_ns = finish;
+    decision.until_ns = running.until;
     return true;
 }
 
@@ -259,6 +318,8 @@ bool Policy::decode_next(int64_t now, Decision& decision) {
     Queue* queue = idle_workers_.empty() ? nullptr : next_to_decode(now);
     if (!queue)
         return false;
+    if (config_.shared_cores && (any_running() || devices_turn(now)))
+        return false;
     const uint32_t slot = queue->begin()->slot;
     Item& item = items_[slot];
     const int64_t decoded = now + decode_estimate(item);
@@ -273,6 +334,7 @@ bool Policy::decode_next(int64_t now, Decision& decision) {
     item.decode_start = now;
     item.in_slot = true;
     ++in_slots_;
+    ++decoding_;
     item.worker = idle_workers_.back();
     idle_workers_.pop_back();
     decision.kind = Decision::start_decode;

@@ -5,7 +5,7 @@
 //
 //     policy.admit(now, album, items)      an album arrived
 //     policy.decoded(now, item, ok)        a decoding thread is done with it
-//     policy.batch_done(now, stream)       a device stream is done with its batch
+//     policy.batch_done(now, stream)       a device stream is done with its oldest batch
 //     policy.cancel(now, item)             its caller gave up
 //     while ((d = policy.next(now)).kind != Decision::wait)
 //         carry out d;                     after each event, and at d.until_ns at the latest
@@ -19,6 +19,8 @@
 // before its decode also when lately photos with as little time left were decoded for nothing.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory_resource>
@@ -26,14 +28,12 @@
 #include <span>
 #include <vector>
 
-#include <yeoul/error.h>
+#include <yeoul/engine.h>
 
 #include "engine/batching/batch_choice.h"
 #include "engine/batching/cost_table.h"
 
 namespace yeoul::batching {
-
-enum class Priority : uint8_t { interactive, bulk };
 
 struct PolicyConfig {
     int decode_workers = 1;
@@ -49,6 +49,13 @@ struct PolicyConfig {
     /// Photos decoded or being decoded and not yet finished: the slots for their pixels. 0 takes
     /// four of the largest batch and one per worker. Bulk leaves one per worker to the others.
     int slots = 0;
+    /// A stream is given its next batch so long before the one on it should end: what it takes to
+    /// bring work to the device, so that it never waits for that. At most two batches in flight.
+    int64_t lead_ns = 0;
+    /// The device is the very cores that decode. Each would slow the other down more than it gains,
+    /// so they take turns: nothing is decoded while a batch runs, and no batch is launched before
+    /// all decoding threads are done.
+    bool shared_cores = false;
 };
 
 /// Never reused while the policy lives.
@@ -109,7 +116,8 @@ public:
     /// Decoding ended. Without `ok` the photo is finished: the caller, who knows why, answers it.
     /// Returns whether the photo is still wanted: if not, next() answers it with `cancelled`.
     bool decoded(int64_t now_ns, ItemId id, bool ok);
-    /// The batch ended, well or not: the caller answers its photos, which are forgotten here.
+    /// The stream's oldest batch ended, well or not: the caller answers its photos, which are
+    /// forgotten here.
     void batch_done(int64_t now_ns, int stream);
     Cancelled cancel(int64_t now_ns, ItemId id);
     /// Refuse albums from here on (retry: never); what was admitted is served.
@@ -159,9 +167,19 @@ private:
         Decision::Item item;
         ErrorCode code;
     };
+    struct Running {
+        std::vector<uint32_t> slots;
+        int bucket = 0;
+        int64_t start = 0, until = 0; // as expected
+    };
+    /// Its batches, the oldest first. They swap places so that their memory is used again.
     struct Stream {
-        std::vector<uint32_t> slots;  // on the device; empty when free
-        int64_t start = 0, until = 0; // until: expected
+        std::array<Running, 2> batches;
+        int running = 0;
+        /// When it comes to what is launched now.
+        int64_t free_at(int64_t now) const {
+            return running == 0 ? now : std::max(now, batches[running - 1].until);
+        }
     };
     /// Photos not yet on the device, of one priority.
     struct Backlog {
@@ -180,13 +198,16 @@ private:
     void end(uint32_t slot, ErrorCode code);
     void learn_outcome(const Item& item, bool launched);
     void learn_decode(int64_t now, const Item& item);
-    void learn_batch(int64_t now, const Stream& stream);
+    void learn_batch(int64_t now, const Running& batch);
     void count_arrival(int64_t now);
     double arrivals_per_ns(int64_t now) const;
     void expire(int64_t now);
     bool take_answer(Decision& decision);
     bool decode_next(int64_t now, Decision& decision);
     bool launch_next(int64_t now, Decision& decision);
+    Stream* next_stream(int64_t now);
+    bool devices_turn(int64_t now);
+    bool any_running() const;
     Queue* next_to_decode(int64_t now);
     void set_defaults();
 
@@ -207,7 +228,7 @@ private:
     Backlog backlog_[2];
     uint64_t sequence_ = 0;
     size_t bytes_ = 0;
-    int unfinished_ = 0, in_slots_ = 0;
+    int unfinished_ = 0, in_slots_ = 0, decoding_ = 0;
 
     double decode_margin_ns_ = 0; // time that a photo must have left to be worth decoding
     double decode_scale_ = 1;     // measured / estimated

@@ -115,7 +115,7 @@ int64_t Policy::decode_estimate(const Item& item) const {
 int64_t Policy::device_free_ns(int64_t now) const {
     int64_t soonest = kNever;
     for (const Stream& stream : streams_)
-        soonest = std::min(soonest, stream.slots.empty() ? now : std::max(now, stream.until));
+        soonest = std::min(soonest, stream.free_at(now));
     return soonest;
 }
 
@@ -139,9 +139,9 @@ void Policy::learn_decode(int64_t now, const Item& item) {
     decode_scale_ += (std::clamp(ratio, 0.0, 100.0) - decode_scale_) / kDecodeMemory;
 }
 
-void Policy::learn_batch(int64_t now, const Stream& stream) {
+void Policy::learn_batch(int64_t now, const Running& batch) {
     const double ratio =
-        static_cast<double>(now - stream.start) / static_cast<double>(stream.until - stream.start);
+        static_cast<double>(now - batch.start) / static_cast<double>(table_.ns(batch.bucket));
     device_scale_ += (std::clamp(ratio, 0.0, 10.0) - device_scale_) / kBatchesToRescale;
     if (++device_samples_ < kBatchesToRescale || std::abs(device_scale_ - 1) < kClockDrift)
         return;

@@ -200,6 +200,18 @@ size_t ClipVision::activation_bytes(int batch) const {
     return counting.used_bytes();
 }
 
+batching::VisionTransformer shape_of(const loader::ClipVisionConfig& config) {
+    constexpr int kKernelsPerLayer = 6, kOtherKernels = 8;
+    return {.tokens = config.tokens(),
+            .patches = config.patches(),
+            .patch_dim = 3 * config.patch_size * config.patch_size,
+            .hidden_dim = config.hidden_size,
+            .mlp_dim = config.intermediate_size,
+            .layers = config.num_hidden_layers,
+            .projection_dim = config.projection_dim,
+            .kernels = kKernelsPerLayer * config.num_hidden_layers + kOtherKernels};
+}
+
 double ClipVision::gflop() const {
     const double dim = config_.hidden_size, tokens = config_.tokens(), patches = config_.patches();
     const double block = tokens * dim * (4 * dim + 2.0 * config_.intermediate_size) // weights

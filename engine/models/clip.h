@@ -9,6 +9,9 @@
 
 namespace yeoul {
 
+/// Its products and kernels, for the wave model.
+batching::VisionTransformer shape_of(const loader::ClipVisionConfig& config);
+
 class ClipVision final : public VisionModel {
 public:
     /// Takes the tensors it needs from `checkpoint`. `table` maps an 8-bit value of each channel to
@@ -20,6 +23,7 @@ public:
     int image_height() const override { return config_.image_size; }
     int image_width() const override { return config_.image_size; }
     int dim() const override { return config_.projection_dim; }
+    batching::VisionTransformer shape() const override { return shape_of(config_); }
     double gflop() const override;
     size_t weight_bytes() const override { return weight_bytes_; }
     size_t activation_bytes(int batch) const override;

@@ -8,6 +8,7 @@
 
 #include <yeoul/engine.h>
 
+#include "engine/batching/wave_model.h"
 #include "engine/memory/arena.h"
 #include "kernels/ops.h"
 #include "loader/model_config.h"
@@ -35,7 +36,8 @@ public:
     virtual int image_height() const = 0;
     virtual int image_width() const = 0;
     virtual int dim() const = 0;
-    virtual double gflop() const = 0; // per photo
+    virtual batching::VisionTransformer shape() const = 0; // for predicting times
+    virtual double gflop() const = 0;                      // per photo
     virtual size_t weight_bytes() const = 0;
     virtual size_t activation_bytes(int batch) const = 0;
 
@@ -55,9 +57,11 @@ struct OpenedModel {
     ModelInfo info;
 };
 
-/// Makes the model of `directory` on `backend`, with every op planned for `batches`.
-/// Throws `Error`, code `model`.
+/// The batch sizes that a model's ops are to be planned for.
+using ChooseBatches = std::function<std::vector<int>(const batching::VisionTransformer&)>;
+
+/// Makes the model of `directory` on `backend`. Throws `Error`, code `model`.
 OpenedModel open_model(const std::filesystem::path& directory, Backend& backend, Numerics numerics,
-                       const std::vector<int>& batches);
+                       const ChooseBatches& choose_batches);
 
 } // namespace yeoul

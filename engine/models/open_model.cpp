@@ -82,7 +82,7 @@ void add_facts(ModelInfo& info, const loader::ModelConfig& config, const loader:
 } // namespace
 
 OpenedModel open_model(const std::filesystem::path& directory, Backend& backend, Numerics numerics,
-                       const std::vector<int>& batches) {
+                       const ChooseBatches& choose_batches) {
     const loader::ModelConfig config = loader::read_model_config(directory);
     OpenedModel opened;
     opened.preprocessor = loader::read_preprocessor(directory);
@@ -97,7 +97,8 @@ OpenedModel open_model(const std::filesystem::path& directory, Backend& backend,
     try {
         Checkpoint checkpoint(loader::Safetensors::open_directory(directory));
         auto model = std::make_unique<ClipVision>(config.clip_vision, p.normalization_table(),
-                                                  checkpoint, backend, numerics, batches);
+                                                  checkpoint, backend, numerics,
+                                                  choose_batches(shape_of(config.clip_vision)));
         // A `clip` checkpoint also holds the text tower; old files hold a table of 0, 1, 2, ...
         const bool with_text = config.model_type == "clip";
         checkpoint.refuse_unexpected([&](std::string_view name) {

@@ -14,6 +14,8 @@
 // call from several threads.
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -32,6 +34,10 @@ enum class LogLevel { debug, info, warning, error };
 
 enum class Precision { automatic, fp32, bf16, fp16 };
 
+/// Interactive photos are due within the latency target; bulk ones fill what is left, and pass them
+/// once they are 2 seconds old.
+enum class Priority : uint8_t { interactive, bulk };
+
 struct EngineOptions {
     /// A model directory as on the Hugging Face hub: config.json, a preprocessor file, safetensors.
     std::filesystem::path model = {};
@@ -39,7 +45,8 @@ struct EngineOptions {
     std::string device = "auto";
     /// `automatic` is fp32 on a CPU and fp16 on CUDA. What the device lacks is refused by name.
     Precision precision = Precision::automatic;
-    /// The most photos in one forward pass; 0 takes the device's default (8 on a CPU).
+    /// The most photos in one forward pass; 0 takes the device's default (8 on a CPU, 64 on a GPU)
+    /// or less, where measurements say that more gains nothing.
     int batch_size = 0;
     /// Compute streams; they share the weights and each has its own activations. 1 to 4.
     int streams = 1;
@@ -57,6 +64,15 @@ struct EngineOptions {
     bool drop_alpha = false;
     /// JPEG may be decoded at 1/2, 1/4 or 1/8 scale: faster, and no longer equal to Pillow.
     bool fast_decode = false;
+    /// Steers how photos are put together: they should be done so long after they arrive. It drops
+    /// nothing. 0 takes the larger of 50 ms and four times what one photo takes.
+    double latency_target_ms = 0;
+    /// Makes the latency target a deadline of every interactive photo that has no earlier one.
+    bool drop_late = false;
+    /// A request is refused whole (`queue_full`) when the encoded bytes or pixels that wait would
+    /// be more than this, or when it would wait longer than that. 0: no limit.
+    size_t max_queue_bytes = 0;
+    double max_wait_ms = 0;
     /// Receives what the library has to say. Called from any thread; must not throw.
     std::function<void(LogLevel, std::string_view)> log = {};
 };
@@ -76,6 +92,8 @@ struct YEOUL_API Photo {
 struct ItemError {
     ErrorCode code;
     std::string message; // one sentence: what, which value, what to do
+    /// Of `queue_full`: when there may be room; 0 when waiting does not help.
+    double retry_after_ms = 0;
 };
 
 /// Where one photo's time went. `queue` is what neither decoding nor computing explains; `compute`
@@ -98,7 +116,11 @@ struct Request {
     std::vector<Photo> photos = {};
     /// Divide each vector by its L2 norm. Off: transformers' raw `image_embeds`.
     bool normalize = false;
-    /// Photos not yet started when it is requested are answered with `cancelled`.
+    Priority priority = Priority::interactive;
+    /// Photos that cannot be done by then are answered with `deadline_exceeded`, before they are
+    /// decoded when that is known already.
+    std::optional<std::chrono::steady_clock::time_point> deadline = {};
+    /// Photos not yet on the device when it is requested are answered with `cancelled`.
     std::stop_token stop = {};
     /// Called once per photo as it is finished, from an engine thread, never twice at a time for
     /// one request; must not throw or block.
@@ -139,6 +161,18 @@ struct EngineStats {
     double compute_seconds = 0; // of all compute streams
     int64_t weight_bytes = 0, activation_bytes = 0, staging_bytes = 0;
     double load_seconds = 0;
+
+    std::array<int64_t, kErrorCodes> errors = {}; // failed photos by `ErrorCode`
+    int64_t waiting = 0;                          // photos now, to be decoded or computed
+    int64_t in_flight = 0;                        // photos now, admitted and not answered
+    int64_t queued_bytes = 0;                     // now, of photos in flight
+    /// One captured graph per batch size. Padding is batch * replays - photos.
+    struct Bucket {
+        int batch = 0;
+        double us = 0; // of one replay, as measured at start-up
+        int64_t replays = 0, photos = 0;
+    };
+    std::vector<Bucket> buckets;
 };
 
 class YEOUL_API Engine {
@@ -159,6 +193,9 @@ public:
     /// thread. It must not throw, block, or destroy the engine. The engine owns the request until
     /// then.
     void submit(Request request, std::function<void(std::vector<Result>)> on_done);
+
+    /// False once the device is lost: from then on every photo is answered with `device_lost`.
+    bool ready() const;
 
     const ModelInfo& info() const;
     const DeviceInfo& device() const;

@@ -35,6 +35,8 @@ enum class ErrorCode {
     internal,         // our fault
 };
 
+inline constexpr int kErrorCodes = static_cast<int>(ErrorCode::internal) + 1;
+
 /// The fixed name of a code, as it appears in JSON and metrics: "bad_image".
 constexpr std::string_view name(ErrorCode code) {
     constexpr std::string_view kNames[] = {

@@ -1,6 +1,7 @@
 #include "tests/engine/policy_world.h"
 
 #include <algorithm>
+#include <deque>
 #include <limits>
 
 #include "engine/batching/arrivals.h"
@@ -26,7 +27,8 @@ public:
             for (const Worker& worker : workers_)
                 now_ = std::min(now_, worker.until);
             for (const Stream& stream : streams_)
-                now_ = std::min(now_, stream.until);
+                if (!stream.batches.empty())
+                    now_ = std::min(now_, stream.batches.front().until);
             if (now_ == kNever)
                 break;
             take_finished();
@@ -63,9 +65,14 @@ private:
         int64_t until = kNever;
         uint64_t photo = 0;
     };
-    struct Stream {
-        int64_t until = kNever;
+    struct Batch {
+        int64_t until;
+        int bucket;
         std::vector<uint64_t> photos;
+    };
+    struct Stream {
+        std::deque<Batch> batches; // one after the other
+        int64_t expected = 0;      // when the last should be done
     };
 
     uint64_t draw(uint64_t below) { return counted_random(plan_.seed, 0, draws_++) % below; }
@@ -151,12 +158,15 @@ private:
                 }
             }
         for (size_t i = 0; i < streams_.size(); ++i)
-            if (streams_[i].until == now_) {
-                streams_[i].until = kNever;
+            if (auto& batches = streams_[i].batches;
+                !batches.empty() && batches.front().until == now_) {
                 policy_.batch_done(now_, static_cast<int>(i));
-                for (uint64_t photo : streams_[i].photos)
+                for (uint64_t photo : batches.front().photos)
                     finish(photo);
-                report_.computed += static_cast<int>(streams_[i].photos.size());
+                report_.computed += static_cast<int>(batches.front().photos.size());
+                batches.pop_front();
+                if (!batches.empty())
+                    streams_[i].expected = now_ + policy_.table().ns(batches.front().bucket);
             }
     }
 
@@ -204,6 +214,9 @@ private:
         expect(worker.until == kNever, "one photo at a time per worker");
         expect(photo.state == waiting && !photo.cancelled, "decodes what waits and is wanted");
         expect(photo.deadline >= now_ + policy_.table().ns(0), "decodes nothing that must be late");
+        if (policy_.config().shared_cores)
+            expect(std::ranges::all_of(streams_, [](const Stream& s) { return s.batches.empty(); }),
+                   "shared cores decode while no batch runs");
         expect_no_starvation(photo, waiting, 0);
         photo.state = decoding;
         worker.until = now_ + jitter(photo.decode_ns);
@@ -213,23 +226,33 @@ private:
     void launch(const Decision& decision) {
         Stream& stream = streams_[static_cast<size_t>(decision.stream)];
         const CostTable& table = policy_.table();
-        expect(stream.until == kNever, "one batch at a time per stream");
+        const PolicyConfig& config = policy_.config();
+        expect(stream.batches.size() < (config.lead_ns > 0 ? 2 : 1), "few batches in flight");
+        if (!stream.batches.empty())
+            expect(stream.expected - now_ <= config.lead_ns, "the second batch comes last minute");
+        if (config.shared_cores)
+            expect(std::ranges::all_of(workers_, [](const Worker& w) { return w.until == kNever; }),
+                   "shared cores compute while nothing is decoded");
         expect(decision.bucket >= 0 && decision.bucket < table.size(), "the bucket exists");
         expect(!decision.batch.empty() &&
                    static_cast<int>(decision.batch.size()) <= table.batch(decision.bucket),
                "the bucket holds the batch");
-        const int64_t finish = now_ + table.ns(decision.bucket);
-        stream.photos.clear();
+        const int64_t start = stream.batches.empty() ? now_ : std::max(now_, stream.expected);
+        const int64_t finish = start + table.ns(decision.bucket);
+        std::vector<uint64_t> photos;
         for (const Decision::Item& item : decision.batch) {
             Photo& photo = photos_[item.tag];
             expect(photo.state == ready && !photo.cancelled, "computes what is ready and wanted");
             expect(photo.deadline >= finish, "no batch whose photo must be late");
             photo.state = running;
-            stream.photos.push_back(item.tag);
+            photos.push_back(item.tag);
         }
         for (const Decision::Item& item : decision.batch)
             expect_no_starvation(photos_[item.tag], ready, finish);
-        stream.until = now_ + jitter(table.ns(decision.bucket));
+        const int64_t begin = stream.batches.empty() ? now_ : stream.batches.back().until;
+        stream.batches.push_back(
+            {begin + jitter(table.ns(decision.bucket)), decision.bucket, std::move(photos)});
+        stream.expected = finish;
     }
 
     int64_t jitter(int64_t ns) {

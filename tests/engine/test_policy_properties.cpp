@@ -34,6 +34,9 @@ Setup random_setup(uint64_t seed) {
     setup.config.slots =
         draw(3) == 0 ? setup.config.decode_workers + 1 + static_cast<int>(draw(8)) : 0;
     if (draw(3) == 0)
+        setup.config.lead_ns = draw(5'000'000);
+    setup.config.shared_cores = draw(3) == 0;
+    if (draw(3) == 0)
         setup.config.queue_bytes = static_cast<size_t>(20'000'000 + draw(50'000'000));
     if (draw(3) == 0)
         setup.config.max_wait_ns = draw(100'000'000);

@@ -124,7 +124,7 @@ TEST_CASE("attention: equals the reference at every head_dim") {
     });
 }
 
-TEST_CASE("attention: every head_dim reaches shared memory without bank conflicts") {
+TEST_CASE("simt: attention: every head_dim reaches shared memory without bank conflicts") {
 #if defined(__SANITIZE_THREAD__)
     MESSAGE("skipped: the emulator does not count under ThreadSanitizer");
 #else

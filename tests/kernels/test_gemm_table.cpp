@@ -188,7 +188,7 @@ TEST_CASE("gemm_table: no split is without work, and none needs more than a T4's
             }
 }
 
-TEST_CASE("gemm_table: tune measures every product of the ops made, and is read back") {
+TEST_CASE("simt: gemm_table: tune measures every product of the ops made, and is read back") {
     std::string text;
     const auto linear = [](Backend& backend, int out, bool accumulate) {
         LinearDesc desc;

@@ -174,7 +174,7 @@ TEST_CASE("linear: equals the reference around the edges of tiles") {
     });
 }
 
-TEST_CASE("linear: every tile of the own product gives it, whole and split") {
+TEST_CASE("simt: linear: every tile of the own product gives it, whole and split") {
     // 6 whole steps of 32 and a piece; x by 16, 8 and 2 bytes; y by 16 and 2 bytes
     struct Extents {
         int in, out;
@@ -200,7 +200,7 @@ TEST_CASE("linear: every tile of the own product gives it, whole and split") {
     }
 }
 
-TEST_CASE("linear: every tile reaches shared memory without bank conflicts") {
+TEST_CASE("simt: linear: every tile reaches shared memory without bank conflicts") {
 #if defined(__SANITIZE_THREAD__)
     MESSAGE("skipped: the emulator does not count under ThreadSanitizer");
 #else

@@ -101,7 +101,7 @@ TEST_CASE("linear: refuses weights and descriptions that contradict each other")
     });
 }
 
-TEST_CASE("linear: on CUDA refuses what its kernels cannot take, by name") {
+TEST_CASE("simt: linear: on CUDA refuses what its kernels cannot take, by name") {
     const auto backend = cuda::make_backend({});
     LinearDesc desc;
     desc.rows = 4;

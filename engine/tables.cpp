@@ -1,4 +1,4 @@
-#include "engine/gemm_tables.h"
+#include "engine/tables.h"
 
 #include <cstdlib>
 #include <fstream>
@@ -27,21 +27,21 @@ std::filesystem::path cache_folder() {
 
 } // namespace
 
-std::filesystem::path gemm_table_path(const std::string& isa) {
+std::filesystem::path table_path(const std::string& name) {
     const std::filesystem::path folder = cache_folder();
-    return folder.empty() ? folder : folder / ("gemm-" + isa + ".txt");
+    return folder.empty() ? folder : folder / (name + ".txt");
 }
 
-std::string read_gemm_table(const std::string& isa) {
-    std::ifstream file(gemm_table_path(isa));
+std::string read_table(const std::string& name) {
+    std::ifstream file(table_path(name));
     std::ostringstream text;
     if (file)
         text << file.rdbuf();
     return text.str();
 }
 
-void write_gemm_table(const std::string& isa, const std::string& text) {
-    const std::filesystem::path path = gemm_table_path(isa);
+void write_table(const std::string& name, const std::string& text) {
+    const std::filesystem::path path = table_path(name);
     if (path.empty())
         throw Error(ErrorCode::io, "there is no folder for the table: set YEOUL_CACHE_DIR");
     std::error_code error;

@@ -1,0 +1,36 @@
+// What the scheduler drives: the way of a photo through decoding and the device.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include <yeoul/engine.h>
+
+namespace yeoul {
+
+/// What a batch gave: on the host, until the next `Stages::wait` of the same stream.
+struct BatchOutput {
+    const float* embeds = nullptr; // (batch, dim)
+    const float* norms = nullptr;  // (batch); not finite when the row is not
+    float compute_ms = 0;          // of the whole forward pass
+};
+
+/// Every call may throw `Error`; `device_lost` ends the scheduler.
+class Stages {
+public:
+    virtual ~Stages() = default;
+
+    /// On a decoding thread, several at once for different slots: brings `photo` on its way to
+    /// `slot`, which is free. Fills format, size and times of `result`. Returns a warning, or
+    /// nothing. What it throws is this photo's error.
+    virtual std::string prepare(const Photo& photo, int slot, Result& result) = 0;
+
+    /// On the scheduler's thread: enqueues the pass for prepared `slots` in `bucket` of the cost
+    /// table and waits for nothing.
+    virtual void launch(int stream, int bucket, std::span<const int> slots) = 0;
+
+    /// On the thread of `stream`: waits for the oldest batch launched there and not waited for.
+    virtual BatchOutput wait(int stream) = 0;
+};
+
+} // namespace yeoul

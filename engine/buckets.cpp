@@ -1,0 +1,122 @@
+#include "engine/buckets.h"
+
+#include <algorithm>
+#include <sstream>
+
+namespace yeoul {
+namespace {
+
+using batching::BatchCost;
+using batching::CostTable;
+
+// More than 8 photos gain nothing on a CPU: oneDNN is near its rate from one photo on.
+constexpr int kCpuBatchSize = 8;
+// Beyond two whole waves nothing is gained on a T4, and latency is lost.
+constexpr int kGpuBatchSize = 64;
+/// The best of so many rounds, where there is time.
+constexpr int kRuns = 3;
+
+/// Barriers between threads and weights read anew cost a pass about a quarter of what a photo does.
+std::vector<BatchCost> powers_of_two(int largest) {
+    const auto cost = [](int batch) { return BatchCost{batch, 0.25 + 0.75 * batch}; };
+    std::vector<BatchCost> buckets;
+    for (int batch = 1; batch < largest; batch *= 2)
+        buckets.push_back(cost(batch));
+    buckets.push_back(cost(largest));
+    return buckets;
+}
+
+} // namespace
+
+std::vector<BatchCost> propose_buckets(const DeviceProperties& device,
+                                       const batching::VisionTransformer& model, int largest) {
+    if (device.kind == "cpu")
+        return powers_of_two(largest > 0 ? largest : kCpuBatchSize);
+    batching::GpuModel gpu = batching::t4();
+    gpu.sms = std::max(1, device.compute_units);
+    const std::vector<BatchCost> curve =
+        batching::wave_model(gpu, model, largest > 0 ? largest : kGpuBatchSize);
+    std::vector<BatchCost> buckets = batching::pareto(curve);
+    if (largest > 0 && buckets.back().batch != largest) {
+        if (buckets.size() == batching::kMostBuckets)
+            buckets.pop_back();
+        buckets.push_back(curve.back());
+    }
+    return buckets;
+}
+
+std::vector<int> batch_sizes(const std::vector<BatchCost>& buckets) {
+    std::vector<int> sizes;
+    for (const BatchCost& bucket : buckets)
+        sizes.push_back(bucket.batch);
+    return sizes;
+}
+
+std::string bucket_table_name(const DeviceProperties& device,
+                              const batching::VisionTransformer& model, DType dtype, int threads) {
+    std::ostringstream out;
+    out << "buckets-vit-" << model.tokens << "x" << model.hidden_dim << "x" << model.layers << "-"
+        << device.kind << "-" << device.isa << "-" << name(dtype);
+    if (device.kind == "cpu")
+        out << "-" << threads << "threads";
+    return out.str();
+}
+
+std::optional<CostTable> read_buckets(const std::string& text,
+                                      const std::vector<BatchCost>& proposed, bool keep_largest) {
+    try {
+        CostTable table = CostTable::from_text(text);
+        for (const BatchCost& bucket : table.buckets())
+            if (std::none_of(proposed.begin(), proposed.end(),
+                             [&](const BatchCost& other) { return other.batch == bucket.batch; }))
+                return std::nullopt;
+        if (keep_largest && table.largest() != proposed.back().batch)
+            return std::nullopt;
+        return table;
+    } catch (const Error&) { // empty, or broken by hand: it is written anew
+        return std::nullopt;
+    }
+}
+
+std::string TimedBuckets::text() const {
+    std::ostringstream out;
+    out << "# One forward pass of so many photos, timed at start-up: the " << measured
+        << " smallest sizes were\n# measured, the others follow from them. Delete this file to time "
+           "them again.\n"
+        << table.to_text();
+    return out.str();
+}
+
+TimedBuckets time_buckets(const std::vector<BatchCost>& proposed, bool keep_largest,
+                          const std::function<double(int)>& measure_us, double seconds) {
+    std::vector<BatchCost> timed;
+    double left = seconds * 1e6, round = 0;
+    for (size_t i = 0; i < proposed.size(); ++i) {
+        const double expected = i == 0 ? 0 : timed.back().us * proposed[i].us / proposed[i - 1].us;
+        if (expected > left)
+            break;
+        timed.push_back({proposed[i].batch, measure_us(static_cast<int>(i))});
+        left -= timed.back().us;
+        round += timed.back().us;
+    }
+    // All of them again, not one of them thrice: what disturbs the machine for a moment then
+    // disturbs one round.
+    const auto measured = static_cast<int>(timed.size());
+    for (int run = 1; run < kRuns && round < left; ++run, left -= round)
+        for (int i = 0; i < measured; ++i)
+            timed[i].us = std::min(timed[i].us, measure_us(i));
+    for (size_t i = timed.size(); i < proposed.size(); ++i)
+        timed.push_back({proposed[i].batch, timed[i - 1].us * proposed[i].us / proposed[i - 1].us});
+    for (size_t i = 1; i < timed.size(); ++i) // a smaller batch may always be padded
+        timed[i].us = std::max(timed[i].us, timed[i - 1].us);
+
+    std::vector<BatchCost> kept = batching::pareto(timed);
+    if (keep_largest && kept.back().batch != timed.back().batch) {
+        if (kept.size() == batching::kMostBuckets)
+            kept.pop_back();
+        kept.push_back(timed.back());
+    }
+    return {CostTable(std::move(kept)), measured};
+}
+
+} // namespace yeoul

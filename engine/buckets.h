@@ -1,0 +1,49 @@
+// Which batch sizes get a captured graph, and what each costs: proposed before the model is made,
+// timed at start-up, kept in a readable table.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/batching/cost_table.h"
+#include "engine/batching/wave_model.h"
+#include "kernels/device.h"
+
+namespace yeoul {
+
+/// Start-up times buckets for at most about so long; the rest is predicted from those.
+constexpr double kTimingSeconds = 1.5;
+
+/// What a model's batch sizes should cost on a device, in proportion: ascending, from 1 to the
+/// largest, at most kMostBuckets. On a GPU the sizes at which whole waves of thread blocks end; on
+/// a CPU 1, 2, 4, ... `largest` is always among them; 0 takes the device's default, or less where
+/// more should gain nothing.
+std::vector<batching::BatchCost> propose_buckets(const DeviceProperties& device,
+                                                 const batching::VisionTransformer& model,
+                                                 int largest);
+
+std::vector<int> batch_sizes(const std::vector<batching::BatchCost>& buckets);
+
+/// The name of the table: what the times depend on. "buckets-vit-50x768x12-cpu-avx2-fp32-2threads".
+std::string bucket_table_name(const DeviceProperties& device,
+                              const batching::VisionTransformer& model, DType dtype, int threads);
+
+/// The table in `text`, when its batches are among the proposed ones and, if `keep_largest`, end
+/// with the largest of them.
+std::optional<batching::CostTable> read_buckets(const std::string& text,
+                                                const std::vector<batching::BatchCost>& proposed,
+                                                bool keep_largest);
+
+struct TimedBuckets {
+    batching::CostTable table;
+    int measured = 0; // of the proposed ones; the others were predicted from these
+    std::string text() const;
+};
+/// Times the proposed buckets, smallest first, while `seconds` last, and keeps those that pay
+/// (batching::pareto) and, if `keep_largest`, the largest. `measure_us(i)` runs bucket i once.
+TimedBuckets time_buckets(const std::vector<batching::BatchCost>& proposed, bool keep_largest,
+                          const std::function<double(int)>& measure_us, double seconds);
+
+} // namespace yeoul
