@@ -25,6 +25,8 @@ struct ServeFlags {
     ServerOptions server;
     std::string name, api_key_file, log_format = "text";
     int64_t max_body_mib = 64, max_queue_mib = 512, slow_request_ms = 1000;
+    int64_t latency_target_ms = 0, max_wait_ms = 10'000;
+    bool drop_late = false;
 };
 
 /// What ends the program: a signal or a lost device, whichever comes first.
@@ -85,6 +87,10 @@ int serve(const ServeFlags& flags) {
     Ending ending;
     const cli::StopSignals signals([&] { ending.come(Ending::Why::signal); });
     EngineOptions engine_options = flags.engine.options(log.console());
+    engine_options.latency_target_ms = static_cast<double>(flags.latency_target_ms);
+    engine_options.drop_late = flags.drop_late;
+    engine_options.max_queue_bytes = static_cast<size_t>(flags.max_queue_mib) << 20;
+    engine_options.max_wait_ms = static_cast<double>(flags.max_wait_ms);
     engine_options.log = [&log](LogLevel level, std::string_view text) { log.log(level, text); };
 
     ServiceOptions options;
@@ -142,6 +148,14 @@ cli::Command serve_command() {
               flags->server.host)
         .number("port", "N", "listen here; 0 takes a free port (default: 8000)", flags->server.port,
                 0, 65535)
+        .number("latency-target-ms", "N",
+                "photos should be done in so long; it steers batching and drops nothing "
+                "(default: the larger of 50 and four times one photo's time)",
+                flags->latency_target_ms, 1, 3'600'000)
+        .toggle("drop-late", "the latency target is a deadline too", flags->drop_late)
+        .number("max-wait-ms", "N",
+                "refuse photos that would wait longer; 0 lets them wait (default: 10000)",
+                flags->max_wait_ms, 0, 3'600'000)
         .number("max-body-mib", "N", "refuse larger bodies (default: 64)", flags->max_body_mib, 1,
                 4096)
         .number("max-queue-mib", "N",

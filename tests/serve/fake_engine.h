@@ -1,6 +1,7 @@
 // An engine without a model: its vectors are made of the photos' bytes, and it can hold them back.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -35,6 +36,8 @@ public:
             const ErrorCode code = *std::exchange(refuse_next_, std::nullopt);
             throw Error(code, "the fake engine refuses");
         }
+        last_priority_ = request.priority;
+        last_deadline_ = request.deadline;
         Held held{std::move(request), std::move(on_done)};
         std::unique_lock lock(mutex_);
         if (hold_) {
@@ -46,6 +49,7 @@ public:
         lock.unlock();
         answer(held);
     }
+    bool ready() const override { return true; }
     const ModelInfo& info() const override { return info_; }
     const DeviceInfo& device() const override { return device_; }
     EngineStats stats() const override {
@@ -85,6 +89,12 @@ public:
         std::unique_lock lock(mutex);
         stopped.wait(lock, token, [] { return false; });
     }
+    /// Requests are refused whole from here on, as by a full queue.
+    void fill(std::optional<double> retry_after_ms) { full_ = retry_after_ms; }
+    Priority last_priority() const { return last_priority_; }
+    std::optional<std::chrono::steady_clock::time_point> last_deadline() const {
+        return last_deadline_;
+    }
     /// `submit` throws once.
     void refuse_next(ErrorCode code) { refuse_next_ = code; }
 
@@ -116,6 +126,8 @@ private:
         for (const Photo& photo : held.request.photos) {
             Result result;
             result.error = error_of(photo);
+            if (full_)
+                result.error = ItemError{ErrorCode::queue_full, "the queue is full", *full_};
             if (!result.error)
                 result.embedding = vector_of(photo, held.request.normalize);
             result.format = "fake";
@@ -141,6 +153,9 @@ private:
     std::vector<Held> held_;
     EngineStats stats_;
     std::optional<ErrorCode> refuse_next_;
+    std::optional<double> full_;
+    Priority last_priority_ = Priority::interactive;
+    std::optional<std::chrono::steady_clock::time_point> last_deadline_;
 };
 
 } // namespace yeoul::test

@@ -77,6 +77,17 @@ TEST_CASE("kserve: one output may be asked for either way, others are not known"
                 400, "classification");
 }
 
+TEST_CASE("kserve: priority and timeout go to the engine") {
+    Ready ready;
+    const std::string photo = R"(["YWJj"])";
+    ready.infer(body_of(photo, "[1]", R"(,"parameters":{"priority":1})"));
+    CHECK(ready.engine.last_priority() == Priority::interactive);
+    CHECK(!ready.engine.last_deadline());
+    ready.infer(body_of(photo, "[1]", R"(,"parameters":{"priority":2,"timeout":100000})"));
+    CHECK(ready.engine.last_priority() == Priority::bulk);
+    CHECK(ready.engine.last_deadline());
+}
+
 TEST_CASE("kserve: what the model does not take is named") {
     Ready ready;
     check_error(ready.infer(body_of(R"(["YWJj"])", "[1]", "", "pixel_values")), 400,

@@ -98,7 +98,7 @@ TEST_CASE("service: one photo's failure is the status of its request") {
     check_error(ready.embed("late photo"), 504, "deadline_exceeded");
     const HttpReply full = ready.embed("full");
     check_error(full, 429, "queue_full");
-    CHECK(header(full, "Retry-After") == "1");
+    CHECK(header(full, "Retry-After").empty());
     check_error(ready.embed(""), 400, "invalid_argument");
     ready.engine.refuse_next(ErrorCode::queue_full);
     check_error(ready.embed("abc"), 429, "queue_full");
@@ -145,6 +145,36 @@ TEST_CASE("service: names that are no UTF-8 come back as JSON all the same") {
     Ready ready;
     const HttpReply reply = ready.embed(form_of({{"\xff\xfe.jpg", "bad"}}), "/v1/embed", kForm);
     CHECK(json::accept(reply.body));
+}
+
+TEST_CASE("service: priority and deadline go to the engine") {
+    Ready ready;
+    CHECK(ready.embed("abc").status == 200);
+    CHECK(ready.engine.last_priority() == Priority::interactive);
+    CHECK(!ready.engine.last_deadline());
+    HttpRequest request;
+    request.head = {.method = "POST", .target = "/v1/embed?priority=bulk&timeout_ms=1500"};
+    request.body = {1, 2, 3};
+    const Clock::time_point begun = request.begun;
+    CHECK(ask(ready.service, std::move(request)).status == 200);
+    CHECK(ready.engine.last_priority() == Priority::bulk);
+    CHECK(*ready.engine.last_deadline() == begun + std::chrono::milliseconds(1500));
+    for (const char* wrong : {"priority=high", "timeout_ms=0", "timeout_ms=-1", "timeout_ms=1s",
+                              "timeout_ms=", "timeout_ms=99999999999"})
+        check_error(ready.embed("abc", "/v1/embed?" + std::string(wrong)), 400, "invalid_argument");
+}
+
+TEST_CASE("service: an album that the engine does not admit is refused whole") {
+    Ready ready;
+    const std::string album = form_of({{"a", "1"}, {"b", "2"}});
+    ready.engine.fill(2300);
+    const HttpReply reply = ready.embed(album, "/v1/embed", kForm);
+    check_error(reply, 429, "queue_full");
+    CHECK(header(reply, "Retry-After") == "3"); // whole seconds, none too few
+    ready.engine.fill(0);
+    const HttpReply never = ready.embed(album, "/v1/embed", kForm);
+    check_error(never, 429, "queue_full");
+    CHECK(header(never, "Retry-After").empty()); // waiting does not help
 }
 
 TEST_CASE("service: abilities that the model lacks are said to be missing") {

@@ -38,7 +38,7 @@ struct Context {
     std::function<ServerCounts()> server_counts = [] { return ServerCounts{}; };
     const Clock::time_point started = Clock::now();
 
-    bool ready() const { return state == ServiceState::ready; }
+    bool ready() const { return state == ServiceState::ready && engine.load()->ready(); }
 };
 
 /// One request on its way through a handler.

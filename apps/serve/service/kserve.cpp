@@ -1,5 +1,5 @@
 // POST /v2/models/{}/infer: KServe V2, the Open Inference Protocol, with Triton's binary tensors.
-#include <cstring>
+#include <algorithm>
 
 #include <nlohmann/json.hpp>
 
@@ -50,6 +50,17 @@ std::vector<Photo> photos_of(const InferRequest& request) {
     for (const std::string& text : input.texts)
         photos.push_back(Photo::bytes(photo_of_text(text, photos.size())));
     return photos;
+}
+
+/// Triton's schedule policy extension: 1 is the highest priority, 0 the default.
+Schedule schedule_of(const InferRequest& request) {
+    Schedule schedule;
+    if (request.priority > 1)
+        schedule.priority = Priority::bulk;
+    if (request.timeout_us > 0)
+        schedule.timeout = std::chrono::microseconds(
+            std::min<int64_t>(request.timeout_us, int64_t{24} * 3600 * 1'000'000));
+    return schedule;
 }
 
 /// Whether the one output goes out as binary data.
@@ -106,7 +117,7 @@ void infer(Context& context, Call call) {
     const InferRequest request = parse_infer_request(
         call.request.body, call.request.head.header("Inference-Header-Content-Length"));
     const bool binary = binary_output(request);
-    PhotoJob job{.photos = photos_of(request)};
+    PhotoJob job{.photos = photos_of(request), .schedule = schedule_of(request)};
     run_photo_job(context, std::move(call), std::move(job),
                   [model = context.options.model_name, id = request.id,
                    binary](const std::vector<Result>& results) {

@@ -24,7 +24,7 @@ void server(Context&, Call call) {
                 {"version", std::string(version())},
                 {"extensions",
                  {"binary_tensor_data", "model_configuration", "model_repository", "parameters",
-                  "statistics"}}});
+                  "schedule_policy", "statistics"}}});
 }
 
 void live(Context&, Call call) {

@@ -71,7 +71,10 @@ prometheus::Family<prometheus::Histogram>& Metrics::Families::histograms(const c
 
 Metrics::Families::Families(const std::string& model, const std::vector<std::string>& routes)
     : requests_(counters("yeoul_requests_total", "Requests by route and HTTP status")),
-      model_info_(gauges("yeoul_model_info", "The model and the device it runs on")) {
+      model_info_(gauges("yeoul_model_info", "The model and the device it runs on")),
+      replays_(counters("yeoul_graph_replays_total", "Forward passes by the batch size captured")),
+      padded_rows_(counters("yeoul_padded_rows_total",
+                            "Rows of forward passes that held no photo, by batch size")) {
     gauges("yeoul_build_info", "The version of the program")
         .Add({{"version", std::string(version())}})
         .Set(1);
@@ -92,6 +95,9 @@ Metrics::Families::Families(const std::string& model, const std::vector<std::str
     batch_size_ = &histograms("yeoul_batch_size", "Size of the forward pass that a photo was in")
                        .Add({}, kBatchSizes);
     ready_ = &gauges("yeoul_model_ready", "1 when photos are taken").Add({});
+    queue_depth_ =
+        &gauges("yeoul_queue_depth", "Photos that wait to be decoded or computed").Add({});
+    queued_bytes_ = &gauges("yeoul_queue_bytes", "Encoded bytes of photos not answered").Add({});
     in_flight_ = &gauges("yeoul_in_flight_images", "Photos submitted and not answered").Add({});
     connections_ = &gauges("yeoul_connections", "Open connections").Add({});
     refused_connections_ =
@@ -181,6 +187,14 @@ void Metrics::Families::refresh(const PhotoTotals& totals, const EngineStats& st
     raise_to(*batches_, static_cast<double>(stats.batches));
     raise_to(*refused_connections_, static_cast<double>(counts.refused_too_many));
     in_flight_->Set(static_cast<double>(totals.in_flight));
+    queue_depth_->Set(static_cast<double>(stats.waiting));
+    queued_bytes_->Set(static_cast<double>(stats.queued_bytes));
+    for (const EngineStats::Bucket& bucket : stats.buckets) {
+        const prometheus::Labels size = {{"batch", std::to_string(bucket.batch)}};
+        raise_to(replays_.Add(size), static_cast<double>(bucket.replays));
+        raise_to(padded_rows_.Add(size),
+                 static_cast<double>(bucket.batch * bucket.replays - bucket.photos));
+    }
     connections_->Set(static_cast<double>(counts.connections));
     buffered_bytes_->Set(static_cast<double>(counts.buffered_bytes));
     memory_bytes_["weights"]->Set(static_cast<double>(stats.weight_bytes));

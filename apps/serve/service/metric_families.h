@@ -46,12 +46,15 @@ private:
     prometheus::Registry registry_;
     prometheus::Family<Counter>& requests_;
     prometheus::Family<Gauge>& model_info_;
+    prometheus::Family<Counter>& replays_;
+    prometheus::Family<Counter>& padded_rows_;
     std::map<std::string, Histogram*> request_seconds_; // by route
     std::map<std::string, Histogram*> stage_seconds_;   // by stage
     std::map<std::string, Counter*> failures_;          // by code
     Counter *images_, *batches_, *refused_connections_, *cpu_seconds_;
     Histogram* batch_size_;
-    Gauge *ready_, *in_flight_, *connections_, *buffered_bytes_, *resident_bytes_, *open_files_;
+    Gauge *ready_, *queue_depth_, *queued_bytes_, *in_flight_, *connections_, *buffered_bytes_,
+        *resident_bytes_, *open_files_;
     std::map<std::string, Gauge*> memory_bytes_;      // by tag
     std::map<std::string, Counter*> triton_counters_; // by name
     Gauge* triton_pending_;

@@ -65,6 +65,16 @@ json photos_json(const PhotoTotals& totals) {
               {"serialize", totals.serialize_ms}}}};
 }
 
+json buckets_json(const EngineStats& engine) {
+    json buckets = json::array();
+    for (const EngineStats::Bucket& bucket : engine.buckets)
+        buckets.push_back({{"batch", bucket.batch},
+                           {"us", bucket.us},
+                           {"replays", bucket.replays},
+                           {"photos", bucket.photos}});
+    return buckets;
+}
+
 void stats(Context& context, Call call) {
     const Clock::time_point now = Clock::now();
     const PhotoTotals totals = context.metrics.totals();
@@ -85,6 +95,8 @@ void stats(Context& context, Call call) {
           {"p95", latency.p95_ms},
           {"p99", latency.p99_ms}}},
         {"batches", engine.batches},
+        {"queue", {{"waiting", engine.waiting}, {"bytes", engine.queued_bytes}}},
+        {"buckets", buckets_json(engine)},
         {"failures", context.metrics.failures()},
         {"memory_bytes",
          {{"weights", engine.weight_bytes},

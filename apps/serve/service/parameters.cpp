@@ -1,5 +1,7 @@
 #include "apps/serve/service/parameters.h"
 
+#include <charconv>
+
 #include "apps/serve/http/message.h"
 
 namespace yeoul::serve {
@@ -13,6 +15,22 @@ bool flag(const std::string& name, const std::string& value) {
     return false;
 }
 
+Priority priority(const std::string& value) {
+    YEOUL_REQUIRE(value == "interactive" || value == "bulk",
+                  "priority is '" << value << "', must be interactive or bulk");
+    return value == "bulk" ? Priority::bulk : Priority::interactive;
+}
+
+std::chrono::microseconds timeout(const std::string& value) {
+    constexpr int64_t kMost = 24 * 3600 * 1000;
+    int64_t ms = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), ms);
+    YEOUL_REQUIRE(error == std::errc() && end == value.data() + value.size() && ms > 0 &&
+                      ms <= kMost,
+                  "timeout_ms is '" << value << "', must be a whole number from 1 to " << kMost);
+    return std::chrono::milliseconds(ms);
+}
+
 } // namespace
 
 void set_parameter(EmbedParameters& parameters, const std::string& name, const std::string& value) {
@@ -22,10 +40,15 @@ void set_parameter(EmbedParameters& parameters, const std::string& name, const s
         parameters.base64 = is_base64(value);
     else if (name == "model")
         parameters.model = value;
+    else if (name == "priority")
+        parameters.schedule.priority = priority(value);
+    else if (name == "timeout_ms")
+        parameters.schedule.timeout = timeout(value);
     else
         YEOUL_REQUIRE(false, "the parameter '" << name
                                                << "' is not known; known are normalize, "
-                                                  "encoding_format and model");
+                                                  "encoding_format, model, priority and "
+                                                  "timeout_ms");
 }
 
 void require_model(const std::string& asked, const std::string& served) {

@@ -1,16 +1,25 @@
 // Options of a request as its query or a form gives them.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
-#include <utility>
-#include <vector>
+
+#include <yeoul/engine.h>
 
 namespace yeoul::serve {
+
+/// What a client says about time.
+struct Schedule {
+    Priority priority = Priority::interactive;
+    std::optional<std::chrono::microseconds> timeout; // from the head of the request on
+};
 
 struct EmbedParameters {
     bool normalize = false;
     bool base64 = false; // encoding_format: vectors as base64 of little-endian float32
     std::string model;   // empty: the one that is served
+    Schedule schedule;
 };
 
 /// Throws `Error`, code `invalid_argument`, for a name that is not known and a value that does not

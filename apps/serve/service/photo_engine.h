@@ -13,6 +13,8 @@ public:
     virtual ~PhotoEngine() = default;
     /// As `Engine::submit`.
     virtual void submit(Request request, std::function<void(std::vector<Result>)> on_done) = 0;
+    /// As `Engine::ready`.
+    virtual bool ready() const = 0;
     virtual const ModelInfo& info() const = 0;
     virtual const DeviceInfo& device() const = 0;
     virtual EngineStats stats() const = 0;
@@ -25,6 +27,7 @@ public:
     void submit(Request request, std::function<void(std::vector<Result>)> on_done) override {
         engine_.submit(std::move(request), std::move(on_done));
     }
+    bool ready() const override { return engine_.ready(); }
     const ModelInfo& info() const override { return engine_.info(); }
     const DeviceInfo& device() const override { return engine_.device(); }
     EngineStats stats() const override { return engine_.stats(); }

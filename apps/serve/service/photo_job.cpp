@@ -1,6 +1,7 @@
 #include "apps/serve/service/photo_job.h"
 
 #include <bit>
+#include <cmath>
 #include <cstdio>
 
 #include <nlohmann/json.hpp>
@@ -66,12 +67,27 @@ void tell_if_slow(Context& context, const Errand& errand, const StageTimes& mean
     context.options.log(LogLevel::warning, text);
 }
 
+/// The refusal of a request that the engine admitted no photo of; else nothing.
+std::optional<HttpReply> refused_whole(const std::vector<Result>& results) {
+    for (const Result& result : results)
+        if (!result.error || result.error->code != ErrorCode::queue_full)
+            return std::nullopt;
+    const ItemError& error = *results.front().error;
+    HttpReply reply = error_reply(429, name(error.code), error.message);
+    reply.headers.clear();
+    if (error.retry_after_ms > 0) // 0: waiting does not help
+        reply.headers.push_back(
+            {"Retry-After", std::to_string(std::llround(std::ceil(error.retry_after_ms / 1e3)))});
+    return reply;
+}
+
 HttpReply finish(Context& context, const Errand& errand, const std::vector<Result>& results,
                  const MakeReply& make_reply) {
     const Clock::time_point start = Clock::now();
     HttpReply reply;
     try {
-        reply = make_reply(results);
+        std::optional<HttpReply> refusal = refused_whole(results);
+        reply = refusal ? std::move(*refusal) : make_reply(results);
     } catch (...) {
         reply = reply_to_exception();
     }
@@ -102,8 +118,12 @@ void run_photo_job(Context& context, Call call, PhotoJob job, MakeReply make_rep
     YEOUL_REQUIRE(count <= context.options.most_photos,
                   "the request has " << count << " photos, may have " << context.options.most_photos
                                      << "; send fewer at once");
-    Request request{
-        .photos = std::move(job.photos), .normalize = job.normalize, .stop = call.request.gone};
+    Request request{.photos = std::move(job.photos),
+                    .normalize = job.normalize,
+                    .priority = job.schedule.priority,
+                    .stop = call.request.gone};
+    if (job.schedule.timeout)
+        request.deadline = call.request.begun + *job.schedule.timeout;
     const Errand errand{.target = call.request.head.target,
                         .begun = call.request.begun,
                         .receive_ms = call.request.receive_ms,

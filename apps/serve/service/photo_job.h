@@ -11,19 +11,22 @@
 #include <yeoul/engine.h>
 
 #include "apps/serve/service/context.h"
+#include "apps/serve/service/parameters.h"
 
 namespace yeoul::serve {
 
 struct PhotoJob {
     std::vector<Photo> photos;
     bool normalize = false;
+    Schedule schedule = {};
 };
 
 /// One result per photo, in order, to the reply. Runs on the connection's thread; what it throws
 /// becomes the reply.
 using MakeReply = std::function<HttpReply(const std::vector<Result>& results)>;
 
-/// Submits the photos and answers the call when they are done. Throws `Error` for a job without
+/// Submits the photos and answers the call when they are done; with a 429 when the engine refused
+/// them together. Throws `Error` for a job without
 /// photos or with too many.
 void run_photo_job(Context& context, Call call, PhotoJob job, MakeReply make_reply);
 

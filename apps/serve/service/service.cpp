@@ -151,14 +151,16 @@ void Service::check_key(const Head& head) const {
 void Service::check_state() const {
     switch (context_.state) {
     case ServiceState::ready:
-        return;
+        if (context_.engine.load()->ready())
+            return;
+        [[fallthrough]];
+    case ServiceState::lost:
+        throw HttpError(503, std::string(name(ErrorCode::device_lost)),
+                        "the device failed and the server is ending; ask another one");
     case ServiceState::loading:
         throw HttpError(503, "not_ready", "the model is being loaded; try again in a moment");
     case ServiceState::draining:
         throw HttpError(503, "draining", "the server is shutting down; ask another one");
-    case ServiceState::lost:
-        throw HttpError(503, std::string(name(ErrorCode::device_lost)),
-                        "the device failed and the server is ending; ask another one");
     }
 }
 

@@ -119,7 +119,9 @@ void embed(Context& context, Call call) {
     const std::string head = "{\"model\":" + json_string(context.options.model_name) +
                              ",\"dim\":" + std::to_string(context.engine.load()->info().dim) + ',';
     run_photo_job(context, std::move(call),
-                  {.photos = std::move(read.photos), .normalize = read.parameters.normalize},
+                  {.photos = std::move(read.photos),
+                   .normalize = read.parameters.normalize,
+                   .schedule = read.parameters.schedule},
                   [head, names = std::move(read.names), form = read.form,
                    base64 = read.parameters.base64](const std::vector<Result>& results) {
                       return form ? form_reply(results, names, base64, head)
