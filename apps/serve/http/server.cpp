@@ -47,6 +47,7 @@ public:
     }
 
     ~Impl() {
+        stop_accepting(); // an accept that waits holds a socket of another worker
         for (Worker& worker : workers_)
             worker.loop.context.stop();
         for (Worker& worker : workers_) {
@@ -69,11 +70,7 @@ public:
     }
 
     void drain() {
-        net::post(workers_.front().loop.context, [this] {
-            error_code ignored;
-            acceptor_.close(ignored);
-            pause_.cancel();
-        });
+        stop_accepting();
         for (Worker& worker : workers_)
             net::post(worker.loop.context, [this, &worker] {
                 worker.loop.draining = true;
@@ -83,7 +80,7 @@ public:
                     note_empty(worker);
             });
         std::unique_lock lock(mutex_);
-        emptied_.wait(lock, [this] { return empty_workers_ == workers_.size(); });
+        changed_.wait(lock, [this] { return empty_workers_ == workers_.size(); });
     }
 
 private:
@@ -116,21 +113,43 @@ private:
         Worker& worker = workers_[next_++ % workers_.size()];
         acceptor_.async_accept(worker.loop.context,
                                [this, &worker](const error_code& error, tcp::socket socket) {
-                                   if (error == net::error::operation_aborted)
-                                       return;
-                                   if (error)
-                                       return pause_accepting();
-                                   admit(worker.loop, std::move(socket));
-                                   accept();
+                                   if (!error)
+                                       admit(worker.loop, std::move(socket));
+                                   go_on(error);
                                });
     }
 
-    void pause_accepting() {
+    void go_on(const error_code& error) {
+        if (!acceptor_.is_open())
+            return note_accepting_ended();
+        if (!error)
+            return accept();
         pause_.expires_after(kAcceptPause);
-        pause_.async_wait([this](const error_code& error) {
-            if (!error && acceptor_.is_open())
+        pause_.async_wait([this](const error_code&) {
+            if (acceptor_.is_open())
                 accept();
+            else
+                note_accepting_ended();
         });
+    }
+
+    /// Returns when every connection that was accepted is with its worker.
+    void stop_accepting() {
+        net::post(workers_.front().loop.context, [this] {
+            error_code ignored;
+            acceptor_.close(ignored);
+            pause_.cancel();
+        });
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return !accepting_; });
+    }
+
+    void note_accepting_ended() {
+        {
+            const std::lock_guard lock(mutex_);
+            accepting_ = false;
+        }
+        changed_.notify_all();
     }
 
     void admit(Loop& loop, tcp::socket socket) {
@@ -141,7 +160,7 @@ private:
         net::post(loop.context, [this, &loop, room, socket = std::move(socket)]() mutable {
             const auto connection = std::make_shared<Connection>(std::move(socket), options_,
                                                                  application_, state_, loop);
-            if (room && !loop.draining)
+            if (room)
                 connection->start();
             else
                 connection->start_refusing();
@@ -154,7 +173,7 @@ private:
             empty_workers_ += !worker.empty;
             worker.empty = true;
         }
-        emptied_.notify_all();
+        changed_.notify_all();
     }
 
     /// One timer for all connections of a thread: a request costs none.
@@ -179,7 +198,8 @@ private:
     net::steady_timer pause_{workers_.front().loop.context};
     int port_ = 0;
     std::mutex mutex_;
-    std::condition_variable emptied_;
+    std::condition_variable changed_;
+    bool accepting_ = true; // guarded by mutex_, as is what follows
     size_t empty_workers_ = 0;
 };
 
