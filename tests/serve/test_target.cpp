@@ -12,6 +12,7 @@ TEST_CASE("target: the path is split before it is decoded") {
     CHECK(parse_target("/").segments == Segments{""});
     CHECK(parse_target("/v2/models/a%2Fb/infer").segments ==
           Segments{"v2", "models", "a/b", "infer"});
+    CHECK(parse_target("/a+b").segments == Segments{"a+b"});
     CHECK(parse_target("/v1/embed/").segments == Segments{"v1", "embed", ""});
     CHECK(parse_target("//v1").segments == Segments{"", "v1"});
     CHECK(parse_target("/a/../b").segments == Segments{"a", "..", "b"});
