@@ -27,7 +27,7 @@ help:
 	@echo 'make demo      install what is missing, build, and turn the bundled photos into vectors'
 	@echo 'make test      install what is missing, build, and run every test this machine can run'
 	@echo 'make setup     only install the missing packages (Debian 12, as root or by sudo)'
-	@echo 'make build     only build: build/cpu/bin/engine-run and engine-bench'
+	@echo 'make build     only build: build/cpu/bin/engine-run, engine-serve, engine-bench'
 	@echo 'make cuda      build with the CUDA backend (needs nvcc): build/cuda/bin and build/cuda/lib'
 	@echo 'make install   build what is shipped and install it to PREFIX (now $(PREFIX))'
 	@echo 'make slim      programs with the image libraries inside, in build/slim/bin'

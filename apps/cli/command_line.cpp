@@ -22,6 +22,8 @@ public:
     explicit Parser(const Program& program) : program_(program) {}
 
     int run(const std::vector<std::string>& words) {
+        if (is_one_command())
+            return run(program_.commands.front(), {words.rbegin(), words.rend()});
         if (words.empty()) {
             std::cerr << program_help();
             return kUsage;
@@ -38,6 +40,15 @@ public:
     }
 
 private:
+    bool is_one_command() const {
+        return program_.commands.size() == 1 && program_.commands.front().name().empty();
+    }
+
+    /// "engine-run embed", or the program alone when it is one command.
+    std::string called(const Command& command) const {
+        return program_.name + (command.name().empty() ? "" : " " + command.name());
+    }
+
     const Command& command(const std::string& name) const {
         std::vector<std::string> names;
         for (const Command& known : program_.commands) {
@@ -166,7 +177,7 @@ private:
                 continue;
             const std::string name = extra.substr(0, extra.find('='));
             throw Error(ErrorCode::invalid_argument,
-                        "unknown flag '" + name + "' of " + program_.name + " " + command.name() +
+                        "unknown flag '" + name + "' of " + called(command) +
                             suggestion(name, known, "; see " + help_command(command)));
         }
         throw Error(ErrorCode::invalid_argument,
@@ -180,7 +191,7 @@ private:
     }
 
     std::string help_command(const Command& command) const {
-        return "'" + program_.name + " " + command.name() + " --help'";
+        return "'" + called(command) + " --help'";
     }
 
     std::string program_help() const {
@@ -196,7 +207,7 @@ private:
     std::string command_help(const Command& command) const {
         HelpText help;
         help.line(command.summary_);
-        help.heading("usage: " + program_.name + " " + command.name() + " [flags]" +
+        help.heading("usage: " + called(command) + " [flags]" +
                      (command.arguments_ ? " " + command.arguments_value_ : ""));
         if (command.arguments_)
             help.entry(command.arguments_value_, command.arguments_help_);

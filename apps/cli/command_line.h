@@ -72,6 +72,7 @@ private:
 struct Program {
     std::string name, summary;
     std::string version; // printed by --version
+    /// One whose name is empty is the program itself: no word stands before its flags.
     std::vector<Command> commands;
 };
 

@@ -1,0 +1,330 @@
+#include "apps/serve/http/connection.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+
+namespace yeoul::serve {
+namespace {
+
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+constexpr unsigned kHttp10 = 10, kHttp11 = 11;
+constexpr size_t kBufferLimit = 64 << 10;
+constexpr uint64_t kSkipLimit = 64 << 10; // smaller refused bodies are read, to go on after them
+constexpr uint64_t kLingerBytes = 64 << 20;
+constexpr auto kLingerTime = std::chrono::seconds(5);
+
+std::string text(boost::beast::string_view view) {
+    return {view.data(), view.size()};
+}
+
+Head head_of(const http::request_parser<http::buffer_body>& parser) {
+    Head head{.method = text(parser.get().method_string()), .target = text(parser.get().target())};
+    for (const auto& field : parser.get())
+        head.headers.push_back({text(field.name_string()), text(field.value())});
+    if (parser.chunked())
+        head.content_length.reset();
+    else if (const auto length = parser.content_length())
+        head.content_length = *length;
+    return head;
+}
+
+/// RFC 9110, 5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT"
+std::string http_date() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);
+    char buffer[40];
+    const size_t size = std::strftime(buffer, sizeof buffer, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    return {buffer, size};
+}
+
+} // namespace
+
+bool BodyCharge::add(uint64_t bytes) {
+    uint64_t before = state_.buffered_bytes;
+    do {
+        if (before + bytes > limit_)
+            return false;
+    } while (!state_.buffered_bytes.compare_exchange_weak(before, before + bytes));
+    bytes_ += bytes;
+    return true;
+}
+
+Connection::Connection(tcp::socket socket, const ServerOptions& options, Application& application,
+                       ServerState& state, Loop& loop)
+    : socket_(std::move(socket)), options_(options), application_(application), state_(state),
+      loop_(loop), buffer_(kBufferLimit), wake_(socket_.get_executor()) {
+    loop_.connections.insert(this);
+}
+
+Connection::~Connection() {
+    loop_.connections.erase(this);
+    --state_.connections;
+    if (loop_.draining && loop_.connections.empty() && loop_.emptied)
+        loop_.emptied();
+}
+
+void Connection::start() {
+    net::co_spawn(
+        socket_.get_executor(), [self = shared_from_this()] { return self->serve(); },
+        net::detached);
+}
+
+void Connection::start_refusing() {
+    net::co_spawn(
+        socket_.get_executor(), [self = shared_from_this()] { return self->refuse_connection(); },
+        net::detached);
+}
+
+void Connection::check_deadline(Clock::time_point now) {
+    if (now < deadline_)
+        return;
+    timed_out_ = true;
+    no_deadline();
+    error_code ignored;
+    socket_.cancel(ignored);
+}
+
+void Connection::drain() {
+    error_code ignored;
+    if (idle_)
+        socket_.cancel(ignored);
+}
+
+void Connection::transfer_deadline(Clock::time_point begun, uint64_t bytes) {
+    const std::chrono::duration<double> allowance(
+        static_cast<double>(bytes) / static_cast<double>(options_.least_bytes_per_second));
+    deadline_ =
+        begun + options_.transfer_grace + std::chrono::duration_cast<Clock::duration>(allowance);
+}
+
+net::awaitable<void> Connection::serve() {
+    error_code ignored;
+    socket_.set_option(tcp::no_delay(true), ignored);
+    Next next = Next::keep;
+    while (next == Next::keep) {
+        const bool came = co_await wait_for_request();
+        if (!came)
+            break;
+        Parser parser;
+        Arrival arrival = co_await read_head(parser);
+        if (arrival.request) {
+            next = co_await serve_request(parser);
+        } else if (arrival.refusal) {
+            next = Next::linger;
+            co_await write(std::move(*arrival.refusal), kHttp11, false, false);
+        } else {
+            next = Next::close;
+        }
+    }
+    if (next == Next::linger)
+        co_await linger();
+    socket_.shutdown(tcp::socket::shutdown_both, ignored);
+    socket_.close(ignored);
+}
+
+net::awaitable<void> Connection::refuse_connection() {
+    HttpReply reply =
+        refusal_by_transport(503, "too_many_connections",
+                             "the server has as many connections as it may have; try again later");
+    co_await write(std::move(reply), kHttp11, false, false);
+    co_await linger();
+}
+
+std::optional<HttpReply> Connection::refuse(const Parser& parser, const Head& head) {
+    const unsigned version = parser.get().version();
+    if (version != kHttp10 && version != kHttp11)
+        return refusal_by_transport(400, "bad_request",
+                                    "the version is not HTTP/1.1; send HTTP/1.1");
+    if (version == kHttp11 && parser.get().count(http::field::host) != 1)
+        return refusal_by_transport(400, "bad_request", "there must be one header Host");
+    const auto coding = parser.get()[http::field::transfer_encoding];
+    if (!coding.empty() && !boost::beast::iequals(coding, "chunked"))
+        return refusal_by_transport(400, "bad_request",
+                                    "Transfer-Encoding is '" + text(coding) + "', must be chunked");
+    const uint64_t length = head.content_length.value_or(0);
+    if (length > options_.max_body_bytes)
+        return refusal_by_transport(413, "body_too_large",
+                                    "the body has " + std::to_string(length) + " bytes, may have " +
+                                        std::to_string(options_.max_body_bytes) +
+                                        "; send fewer photos at once");
+    return application_.refuse(head);
+}
+
+net::awaitable<Connection::Next> Connection::serve_request(Parser& parser) {
+    const unsigned version = parser.get().version();
+    http_1_0_ = version == kHttp10;
+    HttpRequest request{.head = head_of(parser)};
+    const bool head_only = request.head.method == "HEAD";
+    const bool keep = parser.keep_alive();
+    Next next = Next::keep;
+
+    BodyCharge charge(state_, options_.max_buffered_bytes);
+    std::optional<HttpReply> reply = refuse(parser, request.head);
+    if (reply) {
+        // Reading a small body is cheaper than a new connection.
+        bool skipped = false;
+        if (keep && request.head.content_length && *request.head.content_length <= kSkipLimit)
+            skipped = co_await skip_body(*request.head.content_length);
+        if (!skipped)
+            next = Next::linger;
+    } else {
+        reply = co_await read_body(parser, request, charge);
+        if (reply)
+            next = Next::linger; // the rest of the body is in the way
+        else
+            reply = co_await answer(std::move(request));
+    }
+    if (next == Next::keep && (!keep || loop_.draining || half_closed_))
+        next = Next::close;
+    const bool written = co_await write(std::move(*reply), version, next == Next::keep, head_only);
+    if (!written)
+        next = Next::close;
+    co_return next;
+}
+
+net::awaitable<HttpReply> Connection::answer(HttpRequest request) {
+    hand_over(std::move(request));
+    if (!reply_ && !half_closed_)
+        watch_client();
+    while (!reply_) {
+        wake_.expires_at(Clock::time_point::max());
+        co_await wake_.async_wait(kAwait);
+    }
+    error_code ignored;
+    if (watching_)
+        socket_.cancel(ignored);
+    while (watching_) {
+        wake_.expires_at(Clock::time_point::max());
+        co_await wake_.async_wait(kAwait);
+    }
+    co_return std::move(*reply_);
+}
+
+void Connection::hand_over(HttpRequest request) {
+    reply_.reset();
+    gone_ = std::stop_source();
+    request.gone = gone_.get_token();
+    // The engine's threads reach this connection only through its executor.
+    Responder responder([self = shared_from_this()](Responder::Make make) {
+        net::dispatch(self->socket_.get_executor(), [self, make = std::move(make)] {
+            try {
+                self->reply_ = make();
+            } catch (...) {
+                self->reply_ = reply_to_exception();
+            }
+            self->wake_.cancel();
+        });
+    });
+    try {
+        application_.answer(std::move(request), responder);
+    } catch (...) {
+        responder.send(reply_to_exception());
+    }
+}
+
+/// Sees that the client goes while its request is worked on. What it sends ahead is kept, as far
+/// as there is room.
+void Connection::watch_client() {
+    const size_t room = buffer_.max_size() - buffer_.size();
+    if (room == 0)
+        return;
+    watching_ = true;
+    socket_.async_read_some(buffer_.prepare(std::min<size_t>(room, 4096)),
+                            [self = shared_from_this()](const error_code& error, size_t bytes) {
+                                self->watching_ = false;
+                                self->buffer_.commit(bytes);
+                                if (!error && !self->reply_)
+                                    self->watch_client();
+                                else if (ends_of_stream(error))
+                                    self->client_closed_its_side();
+                                else if (error && error != net::error::operation_aborted)
+                                    self->gone_.request_stop();
+                                if (!self->watching_)
+                                    self->wake_.cancel();
+                            });
+}
+
+/// A client that only finished sending is answered; one that is gone refuses the next byte. An
+/// interim response tells them apart.
+void Connection::client_closed_its_side() {
+    half_closed_ = true;
+    if (http_1_0_ || reply_)
+        return;
+    error_code error;
+    socket_.write_some(net::buffer(kContinue.data(), kContinue.size()), error);
+    if (error) {
+        gone_.request_stop();
+        return;
+    }
+    watching_ = true;
+    socket_.async_wait(tcp::socket::wait_error,
+                       [self = shared_from_this()](const error_code& failure) {
+                           self->watching_ = false;
+                           if (failure != net::error::operation_aborted)
+                               self->gone_.request_stop();
+                           self->wake_.cancel();
+                       });
+}
+
+net::awaitable<bool> Connection::write(HttpReply reply, unsigned version, bool keep_alive,
+                                       bool head_only) {
+    http::response<http::string_body> response(static_cast<http::status>(reply.status),
+                                               version == kHttp10 ? kHttp10 : kHttp11);
+    response.set(http::field::server, "yeoul");
+    response.set(http::field::date, http_date());
+    response.set(http::field::content_type, reply.content_type);
+    for (const Header& header : reply.headers)
+        response.set(header.name, header.value);
+    response.keep_alive(keep_alive);
+    response.content_length(reply.body.size());
+    const uint64_t bytes = reply.body.size();
+    if (!head_only)
+        response.body() = std::move(reply.body);
+    transfer_deadline(Clock::now(), bytes);
+    http::response_serializer<http::string_body> serializer(response);
+    error_code failure;
+    if (head_only) {
+        const auto [error, written] =
+            co_await http::async_write_header(socket_, serializer, kAwait);
+        failure = error;
+    } else {
+        const auto [error, written] = co_await http::async_write(socket_, serializer, kAwait);
+        failure = error;
+    }
+    no_deadline();
+    co_return !failure;
+}
+
+/// Closing a socket with unread bytes resets it, and the client may lose the reply: reads on for a
+/// while.
+net::awaitable<void> Connection::linger() {
+    error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    deadline_in(kLingerTime);
+    std::vector<char> waste(16 << 10);
+    for (uint64_t total = 0; total < kLingerBytes;) {
+        const auto [error, bytes] = co_await socket_.async_read_some(net::buffer(waste), kAwait);
+        if (error)
+            break;
+        total += bytes;
+    }
+}
+
+HttpReply Connection::refusal_by_transport(int status, std::string_view code,
+                                           std::string_view message) {
+    application_.refused_by_transport(status);
+    return error_reply(status, code, message);
+}
+
+} // namespace yeoul::serve

@@ -1,0 +1,110 @@
+#include "apps/serve/http/message.h"
+
+#include <algorithm>
+#include <atomic>
+#include <new>
+
+#include <nlohmann/json.hpp>
+
+namespace yeoul::serve {
+namespace {
+
+char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool same_name(std::string_view a, std::string_view b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](char x, char y) { return lower(x) == lower(y); });
+}
+
+} // namespace
+
+std::string_view Head::header(std::string_view name) const {
+    for (const Header& one : headers)
+        if (same_name(one.name, name))
+            return one.value;
+    return {};
+}
+
+HttpReply error_reply(int status, std::string_view code, std::string_view message) {
+    const nlohmann::json body = {{"error", message}, {"code", code}};
+    HttpReply reply{.status = status};
+    // Messages quote what clients sent, which need not be UTF-8.
+    reply.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    if (status == 429 || status == 503)
+        reply.headers.push_back({"Retry-After", "1"});
+    return reply;
+}
+
+int http_status(ErrorCode code) {
+    switch (code) {
+    case ErrorCode::bad_image:
+    case ErrorCode::invalid_argument:
+        return 400;
+    case ErrorCode::not_found:
+        return 404;
+    case ErrorCode::image_too_large:
+        return 413;
+    case ErrorCode::unsupported_image:
+        return 415;
+    case ErrorCode::queue_full:
+        return 429;
+    case ErrorCode::out_of_memory:
+    case ErrorCode::device_lost:
+    case ErrorCode::device:
+    case ErrorCode::cancelled: // the engine is closing, or nobody is there to read this
+        return 503;
+    case ErrorCode::deadline_exceeded:
+        return 504;
+    case ErrorCode::non_finite:
+    case ErrorCode::model:
+    case ErrorCode::io:
+    case ErrorCode::internal:
+        return 500;
+    }
+    return 500;
+}
+
+HttpReply reply_to_exception() {
+    try {
+        throw;
+    } catch (const HttpError& error) {
+        return error_reply(error.status(), error.code(), error.what());
+    } catch (const Error& error) {
+        return error_reply(http_status(error.code()), name(error.code()), error.what());
+    } catch (const std::bad_alloc&) {
+        return error_reply(503, name(ErrorCode::out_of_memory), "out of memory; try again later");
+    } catch (const std::exception& error) {
+        return error_reply(500, name(ErrorCode::internal), error.what());
+    }
+}
+
+struct Responder::Once {
+    std::function<void(Make)> post;
+    std::atomic<bool> called = false;
+
+    ~Once() {
+        if (called)
+            return;
+        post([] {
+            return error_reply(500, name(ErrorCode::internal),
+                               "the request was dropped; please report this");
+        });
+    }
+};
+
+Responder::Responder(std::function<void(Make)> post) : once_(std::make_shared<Once>()) {
+    once_->post = std::move(post);
+}
+
+void Responder::make(Make make) const {
+    if (!once_->called.exchange(true))
+        once_->post(std::move(make));
+}
+
+void Responder::send(HttpReply reply) const {
+    make([reply = std::move(reply)]() mutable { return std::move(reply); });
+}
+
+} // namespace yeoul::serve

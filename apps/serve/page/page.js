@@ -1,0 +1,237 @@
+"use strict";
+
+const POINTS = 120; // of a chart, one a second
+const STAGES = ["decode", "preprocess", "queue", "compute", "serialize"];
+const UPLOADS = 4; // photos on their way at once
+const byId = (id) => document.getElementById(id);
+const history = { rate: [], flight: [] };
+const vectors = []; // {name, values}
+let last = null; // the statistics before, and when they came
+
+const text = (value) => document.createTextNode(value);
+function element(tag, attributes, ...children) {
+  const made = Object.assign(document.createElement(tag), attributes);
+  made.append(...children);
+  return made;
+}
+
+function call(path, options = {}) {
+  const key = sessionStorage.getItem("yeoul-key");
+  if (key) options.headers = { ...options.headers, Authorization: "Bearer " + key };
+  return fetch(path, options).then((reply) => {
+    byId("key-form").hidden = reply.status !== 401;
+    return reply;
+  });
+}
+
+const round = (value, digits) => value.toLocaleString("en", { maximumFractionDigits: digits });
+const milliseconds = (value) => round(value, value < 10 ? 2 : value < 100 ? 1 : 0) + " ms";
+function bytes(value) {
+  const units = ["B", "KiB", "MiB", "GiB"];
+  let unit = 0;
+  for (; value >= 1024 && unit < 3; ++unit) value /= 1024;
+  return round(value, 1) + " " + units[unit];
+}
+
+function draw(id, values, unit) {
+  const most = Math.max(1e-9, ...values);
+  const points = values.map((value, i) =>
+    ((i + POINTS - values.length) / (POINTS - 1)) * 100 + "," + (39 - (value / most) * 36)).join(" ");
+  const chart = byId(id);
+  chart.innerHTML = `<svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img"><polyline points="${points}"/></svg>`;
+  chart.firstChild.setAttribute("aria-label",
+    `now ${round(values.at(-1), 1)} ${unit}, at most ${round(most, 1)}`);
+}
+
+function bars(id, entries, format, nothing) {
+  const most = Math.max(1e-9, ...entries.map(([, value]) => value));
+  byId(id).replaceChildren(...entries.map(([name, value]) => {
+    const line = element("div", { className: "bar" }, element("span", {}, text(name)),
+      element("span", {}, element("i")), element("span", {}, text(format(value))));
+    line.querySelector("i").style.width = (value / most) * 100 + "%";
+    return line;
+  }));
+  if (entries.length === 0) byId(id).append(element("p", { className: "note" }, text(nothing)));
+}
+
+function stack(target, parts) {
+  const total = parts.reduce((sum, [, value]) => sum + value, 0);
+  target.replaceChildren(...parts.map(([name, value]) => {
+    const part = element("div", { title: name });
+    part.style.cssText = `width:${total ? (value / total) * 100 : 0}%;background:var(--s${STAGES.indexOf(name)})`;
+    return part;
+  }));
+  target.setAttribute("aria-label", parts.map(([name, value]) => name + " " + milliseconds(value)).join(", "));
+}
+
+function showModel(model) {
+  const device = model.device;
+  const rows = [["name", model.name]];
+  if (device) rows.push(
+    ["family", model.family], ["vector", model.dim + " numbers"],
+    ["takes", model.image_width + " × " + model.image_height + " pixels"],
+    ["parameters", round(model.parameters / 1e6, 1) + " M"],
+    ["a photo", round(model.gflop, 2) + " GFLOP"],
+    ["device", device.kind + " " + device.name], ["precision", device.dtype],
+    ["batches", "up to " + device.batch_size], ["threads", device.threads + ", streams " + device.streams]);
+  byId("model").replaceChildren(...rows.flatMap(([name, value]) =>
+    [element("dt", {}, text(name)), element("dd", {}, text(value))]));
+}
+
+function showStages(sums, photos) {
+  const before = last ? last.stats.photos.stage_ms_sums : {};
+  let parts = STAGES.map((stage) => [stage, sums[stage] - (before[stage] || 0)]);
+  const recent = last ? photos - last.stats.photos.answered : photos;
+  if (recent <= 0) return;
+  parts = parts.map(([stage, sum]) => [stage, sum / recent]);
+  stack(byId("stages"), parts);
+  byId("stage-legend").replaceChildren(...parts.map(([stage, value], i) => {
+    const mark = element("i");
+    mark.style.background = `var(--s${i})`;
+    return element("li", {}, mark, text(stage + " " + milliseconds(value)));
+  }));
+}
+
+function showState(state) {
+  byId("state").textContent = state;
+  byId("state").dataset.state = state;
+}
+
+function show(stats, now) {
+  const seconds = last ? (now - last.now) / 1000 : 0;
+  const rate = seconds ? (stats.photos.answered - last.stats.photos.answered) / seconds : 0;
+  showState(stats.state);
+  byId("rate").textContent = round(rate, 1);
+  for (const p of ["p50", "p95", "p99"])
+    byId(p).textContent = stats.latency_ms.requests ? milliseconds(stats.latency_ms[p]) : "–";
+  byId("window").textContent = stats.latency_ms.window_s;
+  byId("in-flight").textContent = round(stats.photos.in_flight, 0);
+  byId("failed").textContent = round(stats.photos.failed, 0);
+  byId("answered").textContent = round(stats.photos.answered, 0);
+  byId("connections").textContent = round(stats.connections, 0);
+  history.rate = [...history.rate, rate].slice(-POINTS);
+  history.flight = [...history.flight, stats.photos.in_flight].slice(-POINTS);
+  draw("rate-chart", history.rate, "photos a second");
+  draw("flight-chart", history.flight, "in flight");
+  showStages(stats.photos.stage_ms_sums, stats.photos.answered);
+  bars("batches", Object.entries(stats.photos.by_batch_size).sort((a, b) => a[0] - b[0]),
+    (value) => round(value, 0), "no photo yet");
+  bars("memory", Object.entries(stats.memory_bytes), bytes, "");
+  bars("failures", Object.entries(stats.failures).filter(([, count]) => count > 0),
+    (value) => round(value, 0), "none");
+  if (!last || last.stats.state !== stats.state) {
+    showModel(stats.model);
+    showSnippets(stats.model.name);
+  }
+  last = { stats, now };
+}
+
+async function poll() {
+  try {
+    const reply = await call("/v1/stats");
+    if (reply.ok) show(await reply.json(), performance.now());
+    else showState(reply.status === 401 ? "a key is missing" : "error " + reply.status);
+  } catch {
+    showState("lost");
+  }
+  setTimeout(poll, document.hidden ? 5000 : 1000);
+}
+
+const length = (v) => Math.sqrt(v.reduce((sum, x) => sum + x * x, 0));
+const cosine = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0) / (length(a) * length(b));
+
+function showPair() {
+  let best = null;
+  for (let i = 0; i < vectors.length; ++i)
+    for (let k = 0; k < i; ++k) {
+      const similarity = cosine(vectors[i].values, vectors[k].values);
+      if (!best || similarity > best.similarity) best = { similarity, a: vectors[k].name, b: vectors[i].name };
+    }
+  if (best) byId("pair").textContent = `Closest pair: ${best.a} and ${best.b}, cosine ${best.similarity.toFixed(4)}`;
+}
+
+// The vector as a strip: blue below zero, orange above.
+function strip(values) {
+  const canvas = element("canvas", { width: values.length, height: 1 });
+  const pixels = new ImageData(values.length, 1);
+  const most = Math.max(1e-9, ...values.map(Math.abs));
+  values.forEach((value, i) => {
+    const strength = Math.round((Math.abs(value) / most) * 255);
+    pixels.data.set(value < 0 ? [40, 90, 220, strength] : [230, 130, 30, strength], i * 4);
+  });
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", values.length + " numbers, first " +
+    values.slice(0, 4).map((value) => value.toFixed(4)).join(", "));
+  return canvas;
+}
+
+async function embed(file) {
+  const line = element("li", {}, element("img", { src: URL.createObjectURL(file), alt: "" }),
+    element("span", { className: "name" }, text(file.name + ": sending")));
+  line.firstChild.onload = () => URL.revokeObjectURL(line.firstChild.src);
+  byId("photos").prepend(line);
+  const name = line.querySelector(".name");
+  try {
+    const reply = await call("/v1/embed", { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
+    const answer = await reply.json();
+    if (!reply.ok) throw new Error(answer.error);
+    const times = answer.timing_ms;
+    name.textContent = `${file.name}: ${answer.width} × ${answer.height} ${answer.format}, ${milliseconds(times.total)}, batch of ${answer.batch}`;
+    const stages = element("div", { className: "stack" });
+    stages.setAttribute("role", "img");
+    stack(stages, ["decode", "preprocess", "queue", "compute"].map((stage) => [stage, times[stage]]));
+    line.append(stages, strip(answer.embedding));
+    vectors.push({ name: file.name, values: answer.embedding });
+    showPair();
+  } catch (error) {
+    name.textContent = file.name + ": " + error.message;
+    name.className = "name bad";
+  }
+}
+
+async function embedAll(files) {
+  const left = [...files];
+  const work = async () => {
+    while (left.length) await embed(left.shift());
+  };
+  await Promise.all(Array.from({ length: UPLOADS }, work));
+}
+
+function showSnippets(model) {
+  const at = location.origin;
+  const snippets = {
+    curl: `curl --data-binary @photo.jpg ${at}/v1/embed\ncurl -F photo=@a.jpg -F photo=@b.jpg ${at}/v1/embed`,
+    Python: `import httpx\n\nreply = httpx.post("${at}/v1/embed", content=open("photo.jpg", "rb").read())\nreply.raise_for_status()\nvector = reply.json()["embedding"]`,
+    tritonclient: `import numpy, tritonclient.http\n\nclient = tritonclient.http.InferenceServerClient("${location.host}")\nphoto = tritonclient.http.InferInput("IMAGE", [1, 1], "BYTES")\nphoto.set_data_from_numpy(numpy.array([[open("photo.jpg", "rb").read()]], dtype=object))\nvector = client.infer("${model}", [photo]).as_numpy("image_embeds")`,
+    openai: `import base64, openai\n\nclient = openai.OpenAI(base_url="${at}/v1", api_key="none")\nuri = "data:image/jpeg;base64," + base64.b64encode(open("photo.jpg", "rb").read()).decode()\nreply = client.embeddings.create(model="${model}", input=[uri], extra_body={"modality": "image"})`,
+  };
+  byId("snippets").replaceChildren(...Object.entries(snippets).map(([name, code]) => {
+    const copy = element("button", { type: "button" }, text("Copy"));
+    copy.setAttribute("aria-label", "Copy the " + name + " example");
+    copy.onclick = async () => {
+      await navigator.clipboard.writeText(code);
+      copy.textContent = "Copied";
+    };
+    return element("div", { className: "snippet" },
+      element("div", {}, element("strong", {}, text(name)), copy),
+      element("pre", { tabIndex: 0 }, text(code)));
+  }));
+}
+
+byId("files").onchange = (event) => {
+  embedAll(event.target.files);
+  event.target.value = "";
+};
+for (const kind of ["dragover", "dragleave", "drop"])
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    byId("drop").classList.toggle("over", kind === "dragover");
+    if (kind === "drop") embedAll(event.dataTransfer.files);
+  });
+byId("key-form").onsubmit = (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("yeoul-key", byId("key").value);
+  byId("key-form").hidden = true;
+};
+poll();

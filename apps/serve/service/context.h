@@ -1,0 +1,65 @@
+// What the handlers of all protocols share.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <yeoul/engine.h>
+
+#include "apps/serve/http/message.h"
+#include "apps/serve/service/metrics.h"
+#include "apps/serve/service/photo_engine.h"
+#include "apps/serve/service/slow_log.h"
+
+namespace yeoul::serve {
+
+enum class ServiceState { loading, ready, draining, lost };
+
+struct ServiceOptions {
+    std::string model_name = "model";
+    std::vector<std::string> api_keys; // none: everybody may ask
+    size_t most_photos = 1024;         // in one request
+    std::chrono::milliseconds slow_request{1000};
+    std::function<void(LogLevel, std::string_view)> log = [](LogLevel, std::string_view) {};
+    /// Called once, from any thread, when the device failed for good.
+    std::function<void()> on_device_lost = [] {};
+};
+
+struct Context {
+    const ServiceOptions options;
+    Metrics metrics;
+    SlowLog slow_log;
+    std::atomic<ServiceState> state = ServiceState::loading;
+    std::atomic<PhotoEngine*> engine = nullptr; // set before `ready`
+    std::function<ServerCounts()> server_counts = [] { return ServerCounts{}; };
+    const Clock::time_point started = Clock::now();
+
+    bool ready() const { return state == ServiceState::ready && engine.load()->ready(); }
+};
+
+/// One request on its way through a handler.
+struct Call {
+    HttpRequest request;
+    std::vector<std::string> captured; // segments that stand for {} in the route
+    std::vector<std::pair<std::string, std::string>> query;
+    Responder respond;
+};
+
+struct Route {
+    std::string method;  // "GET" (HEAD comes with it) or "POST"
+    std::string pattern; // "/v2/models/{}/infer"
+    void (*handle)(Context& context, Call call);
+    bool needs_engine = true; // 503 until ready
+    bool needs_key = true;
+};
+
+std::vector<Route> v1_routes();
+std::vector<Route> openai_routes();
+std::vector<Route> kserve_routes();
+std::vector<Route> operation_routes(); // health, metrics, statistics, the page
+
+} // namespace yeoul::serve

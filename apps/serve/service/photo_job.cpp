@@ -1,0 +1,166 @@
+#include "apps/serve/service/photo_job.h"
+
+#include <bit>
+#include <cmath>
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/cli/json_text.h"
+#include "apps/serve/wire/base64.h"
+
+namespace yeoul::serve {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "vectors go out as they lie in memory");
+
+double milliseconds(Clock::duration duration) {
+    return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+/// Means over the photos of a request.
+StageTimes mean_times(const std::vector<Result>& results) {
+    StageTimes mean;
+    const double share = 1.0 / static_cast<double>(std::max<size_t>(1, results.size()));
+    for (const Result& result : results) {
+        mean.decode_ms += share * (result.times.read_ms + result.times.decode_ms);
+        mean.preprocess_ms += share * result.times.preprocess_ms;
+        mean.queue_ms += share * result.times.queue_ms;
+        mean.compute_ms += share * result.times.compute_ms;
+    }
+    return mean;
+}
+
+/// W3C Server Timing: milliseconds; stages of photos are means over the request's.
+std::string server_timing(const StageTimes& mean, double receive_ms, double serialize_ms,
+                          double total_ms) {
+    char text[256];
+    std::snprintf(text, sizeof text,
+                  "receive;dur=%.3f, decode;dur=%.3f, preprocess;dur=%.3f, queue;dur=%.3f, "
+                  "compute;dur=%.3f, serialize;dur=%.3f, total;dur=%.3f",
+                  receive_ms, mean.decode_ms, mean.preprocess_ms, mean.queue_ms, mean.compute_ms,
+                  serialize_ms, total_ms);
+    return text;
+}
+
+/// What is left of a request once its photos are with the engine.
+struct Errand {
+    std::string target;
+    Clock::time_point begun;
+    double receive_ms;
+    size_t body_bytes;
+};
+
+void tell_if_slow(Context& context, const Errand& errand, const StageTimes& mean, size_t photos,
+                  int status, double total_ms) {
+    const auto kept_back = context.slow_log.admit(Clock::now(), total_ms);
+    if (!kept_back)
+        return;
+    char text[512];
+    std::snprintf(text, sizeof text,
+                  "slow request: %.80s answered %d in %.0f ms (receive %.0f, decode %.0f, "
+                  "preprocess %.0f, queue %.0f, compute %.0f), %zu photos, %.1f MB; %lld more were "
+                  "slow since the last of these lines",
+                  errand.target.c_str(), status, total_ms, errand.receive_ms, mean.decode_ms,
+                  mean.preprocess_ms, mean.queue_ms, mean.compute_ms, photos,
+                  static_cast<double>(errand.body_bytes) / 1e6, static_cast<long long>(*kept_back));
+    context.options.log(LogLevel::warning, text);
+}
+
+/// The refusal of a request that the engine admitted no photo of; else nothing.
+std::optional<HttpReply> refused_whole(const std::vector<Result>& results) {
+    for (const Result& result : results)
+        if (!result.error || result.error->code != ErrorCode::queue_full)
+            return std::nullopt;
+    const ItemError& error = *results.front().error;
+    HttpReply reply = error_reply(429, name(error.code), error.message);
+    reply.headers.clear();
+    if (error.retry_after_ms > 0) // 0: waiting does not help
+        reply.headers.push_back(
+            {"Retry-After", std::to_string(std::llround(std::ceil(error.retry_after_ms / 1e3)))});
+    return reply;
+}
+
+HttpReply finish(Context& context, const Errand& errand, const std::vector<Result>& results,
+                 const MakeReply& make_reply) {
+    const Clock::time_point start = Clock::now();
+    HttpReply reply;
+    try {
+        std::optional<HttpReply> refusal = refused_whole(results);
+        reply = refusal ? std::move(*refusal) : make_reply(results);
+    } catch (...) {
+        reply = reply_to_exception();
+    }
+    const double serialize_ms = milliseconds(Clock::now() - start);
+    const double total_ms = milliseconds(Clock::now() - errand.begun);
+    const StageTimes mean = mean_times(results);
+    reply.headers.push_back(
+        {"Server-Timing", server_timing(mean, errand.receive_ms, serialize_ms, total_ms)});
+    context.metrics.photo_request_done(reply.status == 200, serialize_ms, total_ms);
+    tell_if_slow(context, errand, mean, results.size(), reply.status, total_ms);
+    return reply;
+}
+
+void note_lost_device(Context& context, const std::vector<Result>& results) {
+    for (const Result& result : results)
+        if (result.error && result.error->code == ErrorCode::device_lost &&
+            context.state.exchange(ServiceState::lost) != ServiceState::lost) {
+            context.options.log(LogLevel::error, result.error->message);
+            context.options.on_device_lost();
+        }
+}
+
+} // namespace
+
+void run_photo_job(Context& context, Call call, PhotoJob job, MakeReply make_reply) {
+    const size_t count = job.photos.size();
+    YEOUL_REQUIRE(count > 0, "there is no photo in the request");
+    YEOUL_REQUIRE(count <= context.options.most_photos,
+                  "the request has " << count << " photos, may have " << context.options.most_photos
+                                     << "; send fewer at once");
+    Request request{.photos = std::move(job.photos),
+                    .normalize = job.normalize,
+                    .priority = job.schedule.priority,
+                    .stop = call.request.gone};
+    if (job.schedule.timeout)
+        request.deadline = call.request.begun + *job.schedule.timeout;
+    const Errand errand{.target = call.request.head.target,
+                        .begun = call.request.begun,
+                        .receive_ms = call.request.receive_ms,
+                        .body_bytes = call.request.head.content_length.value_or(0)};
+    auto on_done = [&context, errand, respond = call.respond,
+                    make_reply = std::move(make_reply)](std::vector<Result> results) {
+        context.metrics.photos_done(results);
+        note_lost_device(context, results);
+        respond.make([&context, errand, results = std::move(results), make_reply] {
+            return finish(context, errand, results, make_reply);
+        });
+    };
+    context.metrics.photos_begun(count);
+    try {
+        context.engine.load()->submit(std::move(request), std::move(on_done));
+    } catch (...) {
+        context.metrics.photos_refused(count);
+        throw;
+    }
+}
+
+void require_all(const std::vector<Result>& results,
+                 const std::function<std::string(size_t)>& label) {
+    for (size_t i = 0; i < results.size(); ++i)
+        if (results[i].error)
+            throw Error(results[i].error->code, label(i) + ": " + results[i].error->message);
+}
+
+std::string vector_json(const std::vector<float>& vector, bool base64) {
+    if (!base64)
+        return cli::json_array(vector);
+    const auto* bytes = reinterpret_cast<const uint8_t*>(vector.data());
+    return '"' + encode_base64({bytes, vector.size() * sizeof(float)}) + '"';
+}
+
+std::string json_string(std::string_view text) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+} // namespace yeoul::serve

@@ -1,0 +1,44 @@
+// Photos of one request, on their way through the engine and into a reply: the same for every
+// protocol.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <yeoul/engine.h>
+
+#include "apps/serve/service/context.h"
+#include "apps/serve/service/parameters.h"
+
+namespace yeoul::serve {
+
+struct PhotoJob {
+    std::vector<Photo> photos;
+    bool normalize = false;
+    Schedule schedule = {};
+};
+
+/// One result per photo, in order, to the reply. Runs on the connection's thread; what it throws
+/// becomes the reply.
+using MakeReply = std::function<HttpReply(const std::vector<Result>& results)>;
+
+/// Submits the photos and answers the call when they are done; with a 429 when the engine refused
+/// them together. Throws `Error` for a job without
+/// photos or with too many.
+void run_photo_job(Context& context, Call call, PhotoJob job, MakeReply make_reply);
+
+/// Throws the error of the first photo that failed, where a protocol has no place for errors of
+/// single photos. `label` names a photo: "input 3".
+void require_all(const std::vector<Result>& results,
+                 const std::function<std::string(size_t)>& label);
+
+/// "[0.1,-2]" or, in base64, "\"zczMPQ==\"" of little-endian float32.
+std::string vector_json(const std::vector<float>& vector, bool base64);
+
+/// `text` as a JSON string, quotes included; what is not UTF-8 is replaced.
+std::string json_string(std::string_view text);
+
+} // namespace yeoul::serve

@@ -1,0 +1,161 @@
+// An engine without a model: its vectors are made of the photos' bytes, and it can hold them back.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "apps/serve/service/photo_engine.h"
+
+namespace yeoul::test {
+
+class FakeEngine : public serve::PhotoEngine {
+public:
+    static constexpr int kDim = 4;
+
+    FakeEngine() {
+        info_.family = "fake";
+        info_.dim = kDim;
+        device_.kind = "fake";
+    }
+
+    /// (size, sum of the bytes, first byte, normalized?) of the photo.
+    static std::vector<float> vector_of(const Photo& photo, bool normalize) {
+        const std::vector<uint8_t>& bytes = photo.encoded.empty() ? photo.pixels : photo.encoded;
+        const int sum = std::accumulate(bytes.begin(), bytes.end(), 0);
+        return {static_cast<float>(bytes.size()), static_cast<float>(sum),
+                static_cast<float>(bytes.empty() ? 0 : bytes[0]), normalize ? 1.0f : 0.0f};
+    }
+
+    void submit(Request request, std::function<void(std::vector<Result>)> on_done) override {
+        if (refuse_next_) {
+            const ErrorCode code = *std::exchange(refuse_next_, std::nullopt);
+            throw Error(code, "the fake engine refuses");
+        }
+        last_priority_ = request.priority;
+        last_deadline_ = request.deadline;
+        Held held{std::move(request), std::move(on_done)};
+        std::unique_lock lock(mutex_);
+        if (hold_) {
+            held_.push_back(std::move(held));
+            lock.unlock();
+            changed_.notify_all();
+            return;
+        }
+        lock.unlock();
+        answer(held);
+    }
+    bool ready() const override { return true; }
+    const ModelInfo& info() const override { return info_; }
+    const DeviceInfo& device() const override { return device_; }
+    EngineStats stats() const override {
+        const std::lock_guard lock(mutex_);
+        return stats_;
+    }
+
+    /// What is submitted from here on waits for `release`.
+    void hold() {
+        const std::lock_guard lock(mutex_);
+        hold_ = true;
+    }
+    void wait_for_held(size_t count) {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return held_.size() >= count; });
+    }
+    /// Answers from the calling thread what is held; what comes later is answered at once.
+    void release() {
+        std::vector<Held> all;
+        {
+            const std::lock_guard lock(mutex_);
+            hold_ = false;
+            all.swap(held_);
+        }
+        for (Held& held : all)
+            answer(held);
+    }
+    /// Waits until the caller of a held request has given it up.
+    void wait_until_cancelled(size_t index) {
+        std::stop_token token;
+        {
+            const std::lock_guard lock(mutex_);
+            token = held_.at(index).request.stop;
+        }
+        std::mutex mutex;
+        std::condition_variable_any stopped;
+        std::unique_lock lock(mutex);
+        stopped.wait(lock, token, [] { return false; });
+    }
+    /// Requests are refused whole from here on, as by a full queue.
+    void fill(std::optional<double> retry_after_ms) { full_ = retry_after_ms; }
+    Priority last_priority() const { return last_priority_; }
+    std::optional<std::chrono::steady_clock::time_point> last_deadline() const {
+        return last_deadline_;
+    }
+    /// `submit` throws once.
+    void refuse_next(ErrorCode code) { refuse_next_ = code; }
+
+private:
+    struct Held {
+        Request request;
+        std::function<void(std::vector<Result>)> on_done;
+    };
+
+    /// A photo that begins with "bad ", "big " or "lost" fails.
+    static std::optional<ItemError> error_of(const Photo& photo) {
+        const std::string start(photo.encoded.begin(),
+                                photo.encoded.begin() + std::min<size_t>(4, photo.encoded.size()));
+        if (start == "bad ")
+            return ItemError{ErrorCode::bad_image, "the bytes are no image"};
+        if (start == "big ")
+            return ItemError{ErrorCode::image_too_large, "the photo has too many pixels"};
+        if (start == "late")
+            return ItemError{ErrorCode::deadline_exceeded, "the deadline passed"};
+        if (start == "full")
+            return ItemError{ErrorCode::queue_full, "the queue is full"};
+        if (start == "lost")
+            return ItemError{ErrorCode::device_lost, "the device is lost"};
+        return std::nullopt;
+    }
+
+    void answer(Held& held) {
+        std::vector<Result> results;
+        for (const Photo& photo : held.request.photos) {
+            Result result;
+            result.error = error_of(photo);
+            if (full_)
+                result.error = ItemError{ErrorCode::queue_full, "the queue is full", *full_};
+            if (!result.error)
+                result.embedding = vector_of(photo, held.request.normalize);
+            result.format = "fake";
+            result.width = 2;
+            result.height = 3;
+            result.batch = result.error ? 0 : 1;
+            result.times.compute_ms = 0.5;
+            results.push_back(std::move(result));
+        }
+        {
+            const std::lock_guard lock(mutex_);
+            stats_.photos += static_cast<int64_t>(results.size());
+            ++stats_.batches;
+        }
+        held.on_done(std::move(results));
+    }
+
+    ModelInfo info_;
+    DeviceInfo device_;
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    bool hold_ = false;
+    std::vector<Held> held_;
+    EngineStats stats_;
+    std::optional<ErrorCode> refuse_next_;
+    std::optional<double> full_;
+    Priority last_priority_ = Priority::interactive;
+    std::optional<std::chrono::steady_clock::time_point> last_deadline_;
+};
+
+} // namespace yeoul::test
