@@ -97,7 +97,7 @@ public:
     }
     std::unique_ptr<TextEmbedding> text_embedding(const TextEmbeddingDesc& d,
                                                   const TextEmbeddingWeights& w) override {
-        return inner_.text_embedding(d, w);
+        return backend().text_embedding(d, w);
     }
     std::unique_ptr<LayerNorm> layer_norm(const LayerNormDesc& d, const NormWeights& w) override {
         std::ostringstream about;

@@ -7,10 +7,11 @@ using namespace yeoul::test;
 using nlohmann::json;
 
 TEST_CASE("bench: soak finds no broken promise") {
-    const Outcome outcome = run_call(
-        Call{.program = "engine-bench",
-             .arguments = {"soak", "--device", "cpu", "--seconds", "4", "--format", "json"},
-             .input = ""});
+    const Outcome outcome =
+        run_call(Call{.program = "engine-bench",
+                      .arguments = {"soak", "--device", "cpu", "--seconds", "4", "--format", "json",
+                                    "--model", YEOUL_SOURCE_DIR "/apps/demo/model"},
+                      .input = ""});
     CAPTURE(outcome.err);
     CHECK(outcome.code == 0);
     const json report = json::parse(outcome.out);
