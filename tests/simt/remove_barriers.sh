@@ -41,8 +41,8 @@ tests_of() { # FILE
     local name=${1##*/}
     case $1 in
     kernels/cuda/device/*) echo '*' ;;
-    *gemm* | *linear* | *bias_activation*) echo 'linear*,gemm*' ;;
-    *) echo "${name%%.*}*" | sed 's/_kernel\*$/*/' ;;
+    *gemm* | *linear* | *bias_activation*) echo '*linear*,*gemm*' ;;
+    *) echo "*${name%%.*}*" | sed 's/_kernel\*$/*/' ;;
     esac
 }
 runs() { # BUILD TESTS [VARIABLE...]: whether the tests pass
