@@ -2,6 +2,7 @@
 // standard library comes first: only our own text is on trial.
 #include <array>
 #include <cassert>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
