@@ -30,6 +30,12 @@ JsonObject& JsonObject::number(std::string_view key, int64_t value) {
     return raw(key, std::to_string(value));
 }
 
+JsonObject& JsonObject::real(std::string_view key, double value) {
+    std::string digits;
+    append_number(digits, static_cast<float>(value));
+    return raw(key, digits);
+}
+
 JsonObject& JsonObject::boolean(std::string_view key, bool value) {
     return raw(key, value ? "true" : "false");
 }

@@ -342,7 +342,7 @@ TEST_CASE("engine: text, labels and groups that cannot be served are the caller'
 }
 
 TEST_CASE("lane: graph replay is bitwise equal to the eager pass") {
-    const Golden golden(golden_clip_models().front());
+    const Golden golden(golden_models("clip").front());
     const std::unique_ptr<Backend> backend = make_cpu_backend(2);
     const Numerics fp32 = backend->numerics("fp32");
     Checkpoint checkpoint(golden.weights);

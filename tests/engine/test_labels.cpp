@@ -50,7 +50,7 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 void check_texts(Backend& backend, Gate gate) {
-    for (const auto& directory : golden_text_models()) {
+    for (const auto& directory : golden_models("clip_text")) {
         CAPTURE(directory.filename().string());
         Opened opened(backend, directory);
         std::vector<float> all;
@@ -62,7 +62,7 @@ void check_texts(Backend& backend, Gate gate) {
 }
 
 void check_tags(Backend& backend, float tolerance) {
-    for (const auto& directory : golden_text_models()) {
+    for (const auto& directory : golden_models("clip_text")) {
         CAPTURE(directory.filename().string());
         Opened opened(backend, directory);
         const auto photos = rows(opened.golden.reference.at("image_embeds"));
@@ -122,7 +122,7 @@ TEST_CASE("simt: tags are the softmax that transformers gives") {
 
 TEST_CASE("labels: a label of several templates is the mean of its normalized vectors") {
     const auto backend = make_cpu_backend(2);
-    Opened opened(*backend, golden_text_models().back());
+    Opened opened(*backend, golden_models("clip_text").back());
     const Labels labels{.names = {"cat", "dog"},
                         .templates = {"a {}", "the old {}", "{} at night"}};
     opened.tagger.replace(labels, opened.encoder);
@@ -160,7 +160,7 @@ TEST_CASE("labels: a label of several templates is the mean of its normalized ve
 
 TEST_CASE("labels: what cannot be a label is refused by its name") {
     const auto backend = make_cpu_backend(1);
-    Opened opened(*backend, golden_text_models().back());
+    Opened opened(*backend, golden_models("clip_text").back());
     const auto refused = [&](std::vector<std::string> names,
                              std::vector<std::string> templates = {"a photo of a {}"}) {
         return refusal(opened.encoder, {std::move(names), std::move(templates)});
@@ -187,7 +187,7 @@ TEST_CASE("labels: what cannot be a label is refused by its name") {
 
 TEST_CASE("labels: a vector without length or with NaN gets no tag, its neighbours get theirs") {
     const auto backend = make_cpu_backend(1);
-    Opened opened(*backend, golden_text_models().back());
+    Opened opened(*backend, golden_models("clip_text").back());
     opened.tagger.replace({.names = {"cat", "dog"}}, opened.encoder);
     const std::vector<float> good = rows(opened.golden.reference.at("image_embeds")).front();
     std::vector<float> zero(good.size()), bad = good;
@@ -202,7 +202,7 @@ TEST_CASE("labels: a vector without length or with NaN gets no tag, its neighbou
 
 TEST_CASE("labels: a set replaced while others tag is all of the old or all of the new") {
     const auto backend = make_cpu_backend(2);
-    Opened opened(*backend, golden_text_models().back());
+    Opened opened(*backend, golden_models("clip_text").back());
     const Labels sets[] = {{.names = {"cat", "dog", "bird"}}, {.names = {"red", "green"}}};
     opened.tagger.replace(sets[0], opened.encoder);
     const auto photos = rows(opened.golden.reference.at("image_embeds"));
@@ -225,7 +225,7 @@ TEST_CASE("labels: a set replaced while others tag is all of the old or all of t
 
 TEST_CASE("text: a tokenizer and a tower that do not belong together are refused") {
     const auto backend = make_cpu_backend(1);
-    const auto from = golden_text_models().back();
+    const auto from = golden_models("clip_text").back();
     const auto opening = [&](const std::string& key, const std::string& value) {
         const TemporaryDirectory directory;
         std::filesystem::copy(from, directory.path(), std::filesystem::copy_options::recursive);

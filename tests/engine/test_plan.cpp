@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 PlanRequest request_for(const Backend& backend, int batch_size, int streams = 1) {
-    return {.model = golden_clip_models().front(),
+    return {.model = golden_models("clip").front(),
             .numerics = backend.numerics("auto"),
             .batch_size = batch_size,
             .streams = streams,
