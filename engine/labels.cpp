@@ -180,11 +180,14 @@ Tagger::Tagger(Backend& backend, Device& memory, Numerics numerics, std::vector<
 
 Tagger::~Tagger() = default;
 
-void Tagger::replace(const Labels& labels, TextEncoder& encoder) {
-    auto made =
-        std::make_shared<const LabelSet>(labels, encoder, backend_, memory_, numerics_, batches_);
+std::shared_ptr<const LabelSet> Tagger::make(const Labels& labels, TextEncoder& encoder) const {
+    return std::make_shared<const LabelSet>(labels, encoder, backend_, memory_, numerics_,
+                                            batches_);
+}
+
+void Tagger::replace(std::shared_ptr<const LabelSet> labels) noexcept {
     const std::lock_guard lock(labels_mutex_);
-    labels_ = std::move(made);
+    labels_.swap(labels); // the old ones end without the lock
 }
 
 std::shared_ptr<const LabelSet> Tagger::labels() const {
@@ -195,11 +198,6 @@ std::shared_ptr<const LabelSet> Tagger::labels() const {
 std::vector<std::vector<Tag>> Tagger::tag(std::span<const std::vector<float>> vectors, int count) {
     const std::shared_ptr<const LabelSet> labels = this->labels();
     YEOUL_REQUIRE(labels != nullptr, "there are no labels to tag with; set them first");
-    return tag(*labels, vectors, count);
-}
-
-std::vector<std::vector<Tag>> Tagger::tag(const LabelSet& labels,
-                                          std::span<const std::vector<float>> vectors, int count) {
     YEOUL_REQUIRE(count >= 1, "tags is " << count << ", must be at least 1");
     for (const std::vector<float>& vector : vectors)
         YEOUL_REQUIRE(vector.size() == static_cast<size_t>(dim_),
@@ -210,7 +208,7 @@ std::vector<std::vector<Tag>> Tagger::tag(const LabelSet& labels,
         const auto left = vectors.subspan(tags.size());
         const int most = static_cast<int>(std::min<size_t>(left.size(), batches_.back()));
         const auto batch = std::prev(std::upper_bound(batches_.begin(), batches_.end(), most));
-        for (auto& found : tag_batch(labels, left.first(*batch), count))
+        for (auto& found : tag_batch(*labels, left.first(*batch), count))
             tags.push_back(std::move(found));
     }
     return tags;

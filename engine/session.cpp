@@ -76,8 +76,12 @@ TextSide& Session::text() const {
 }
 
 void Session::submit(Request request, Scheduler::OnDone on_done) {
-    if (request.tags != 0)
-        add_tags(text(), request, on_done);
+    if (request.tags != 0) {
+        YEOUL_REQUIRE(request.tags >= 1 && request.tags <= TopKDesc::kMaxK,
+                      "tags is " << request.tags << ", must be 1 to " << TopKDesc::kMaxK);
+        YEOUL_REQUIRE(text().tagger.labels() != nullptr,
+                      "there are no labels to tag with; set them first");
+    }
     scheduler_->submit(std::move(request), std::move(on_done));
 }
 
@@ -86,7 +90,11 @@ std::vector<std::vector<float>> Session::embed_text(const std::vector<std::strin
 }
 
 void Session::set_labels(const Labels& labels) {
-    text().tagger.replace(labels, *text().encoder);
+    TextSide& side = text();
+    const std::lock_guard lock(side.replacing);
+    std::shared_ptr<const LabelSet> made = side.tagger.make(labels, *side.encoder);
+    prepared_.pipeline->use_labels(made, side.memory.lanes());
+    side.tagger.replace(std::move(made));
 }
 
 std::vector<std::vector<Tag>> Session::tag(const std::vector<std::vector<float>>& embeddings,

@@ -60,11 +60,11 @@ void fill(Prepared& prepared, Backend& backend, const PlanRequest& request,
         request.model, backend, memory, request.numerics,
         [&](const batching::VisionTransformer&) { return batches; }, plan.packed_weight_bytes);
     VisionModel& model = *prepared.opened.model;
-    prepared.pipeline =
-        std::make_unique<Pipeline>(backend, memory.lanes(), model, batches,
-                                   PipelineShape::of(model, backend.properties(), batches.back(),
-                                                     request.streams, request.threads),
-                                   prepared.opened.preprocessor, decode);
+    prepared.pipeline = std::make_unique<Pipeline>(
+        backend, memory.lanes(), model, batches,
+        PipelineShape::of(model, backend.properties(), batches.back(), request.streams,
+                          request.threads, request.text),
+        prepared.opened.preprocessor, decode);
     prepared.costs = plan.choice.known ? batching::CostTable(plan.choice.buckets)
                                        : time_graphs(*prepared.pipeline, plan.choice,
                                                      request.batch_size > 0, log);

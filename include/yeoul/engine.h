@@ -245,10 +245,11 @@ public:
     /// `invalid_argument` without `EngineOptions::text` and for what is not UTF-8.
     std::vector<std::vector<float>> embed_text(const std::vector<std::string>& texts);
 
-    /// Embeds the labels once and keeps them on the device. Photos submitted from here on are
-    /// tagged with them. Blocks; photos go on meanwhile. Throws `Error`, code `invalid_argument`,
-    /// naming the label: none, empty, not UTF-8, beyond the model's context, two that the model
-    /// cannot tell apart; a template without {}; an engine without `EngineOptions::text`.
+    /// Embeds the labels once and keeps them on the device. Batches that start from here on are
+    /// tagged with them, in the pass that computes their vectors; a photo never gets tags of two
+    /// sets. Blocks; photos go on meanwhile. Throws `Error`, code `invalid_argument`, naming the
+    /// label: none, empty, not UTF-8, beyond the model's context, two that the model cannot tell
+    /// apart; a template without {}; an engine without `EngineOptions::text`.
     void set_labels(const Labels& labels);
 
     /// The `count` likeliest labels, up to 64, of each vector of `info().dim` floats, normalized or

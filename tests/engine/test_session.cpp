@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <future>
 #include <thread>
 
@@ -123,6 +124,27 @@ TEST_CASE("simt: session: photos of any size get on the GPU what they get on the
     }
     CHECK(computed == 30);
     CHECK(rows >= 30);
+}
+
+TEST_CASE("simt: session: photos get their tags in the pass that computes them") {
+    EngineOptions with_text = options();
+    with_text.model = golden_root() / "clip_text" / "quick-gelu-77";
+    with_text.text = true;
+    Session gpu(make_fp16_backend(), with_text);
+    gpu.set_labels({.names = {"cat", "dog", "red car", "a bird"}});
+    std::promise<std::vector<Result>> promise;
+    gpu.submit({.photos = photos(3), .tags = 3},
+               [&](std::vector<Result> results) { promise.set_value(std::move(results)); });
+    for (const Result& result : promise.get_future().get()) {
+        REQUIRE_FALSE(result.error.has_value());
+        const std::vector<Tag> alone = gpu.tag({result.embedding}, 3).front();
+        REQUIRE(result.tags.size() == 3);
+        for (size_t rank = 0; rank < 3; ++rank) {
+            CHECK(result.tags[rank].label == alone[rank].label);
+            CHECK(std::abs(result.tags[rank].probability - alone[rank].probability) < 1e-5);
+        }
+    }
+    CHECK(gpu.stats().device_allocations_since_ready == 0);
 }
 
 TEST_CASE("session: a thousand requests take no memory of the device") {
