@@ -62,6 +62,7 @@ private:
 /// The set in force, replaced while photos are tagged. Safe to use from several threads.
 class Tagger {
 public:
+    /// `batches`: the sizes, ascending, that a call is cut into or padded to.
     Tagger(Backend& backend, Device& memory, Numerics numerics, std::vector<int> batches, int dim);
     ~Tagger();
 
