@@ -41,8 +41,12 @@ void add_use(std::vector<MemoryUse>& uses, const AllocatorStats& stats, bool pin
 
 Session::Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
                  const std::vector<int>& batches)
-    : backend_(std::move(backend)) {
+    : trace_path_(options.trace), log_(options.log), backend_(std::move(backend)) {
     const auto start = std::chrono::steady_clock::now();
+    if (!trace_path_.empty()) {
+        trace_.write(trace_path_); // who cannot write there should know now
+        backend_ = std::make_unique<TracedBackend>(std::move(backend_), trace_);
+    }
     PlanRequest request = plan_request(*backend_, options);
     request.batches = batches;
     prepared_ = prepare(*backend_, request,
@@ -65,9 +69,25 @@ Session::Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
     Scheduler::Options scheduling{policy_config(options, request.threads, properties.host_memory),
                                   *prepared_.costs, prepared_.opened.info.dim, options.log};
     scheduling.policy.slots = prepared_.pipeline->intake().slots().shape[0];
-    scheduler_ = std::make_unique<Scheduler>(*prepared_.pipeline, std::move(scheduling));
+    Stages* stages = prepared_.pipeline.get();
+    if (!trace_path_.empty())
+        stages = (traced_stages_ = std::make_unique<TracedStages>(*stages, trace_)).get();
+    scheduler_ = std::make_unique<Scheduler>(*stages, std::move(scheduling));
     ready_allocations_ = upstream_allocations();
     load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Session::~Session() {
+    if (trace_path_.empty())
+        return;
+    scheduler_.reset(); // the last batch is to be in it
+    try {
+        static_cast<TracedBackend&>(*backend_).finish();
+        trace_.write(trace_path_);
+    } catch (const Error& error) {
+        if (log_)
+            log_(LogLevel::error, error.what());
+    }
 }
 
 TextSide& Session::text() const {

@@ -8,6 +8,7 @@
 
 #include "engine/batching/scheduler.h"
 #include "engine/startup.h"
+#include "engine/telemetry/traced.h"
 #include "engine/text_side.h"
 
 namespace yeoul {
@@ -18,6 +19,7 @@ public:
     /// very sizes that get a graph: for measuring.
     Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
             const std::vector<int>& batches = {});
+    ~Session();
 
     void submit(Request request, Scheduler::OnDone on_done);
     // As of `Engine`:
@@ -37,12 +39,16 @@ private:
     uint64_t upstream_allocations() const;
     TextSide& text() const;
 
+    std::filesystem::path trace_path_; // empty: nothing is traced
+    std::function<void(LogLevel, std::string_view)> log_;
+    Trace trace_;
     std::unique_ptr<Backend> backend_;
     std::unique_ptr<TextSide> text_; // without EngineOptions::text: none
     Prepared prepared_;
     DeviceInfo device_;
     double load_seconds_ = 0;
     uint64_t ready_allocations_ = 0;
+    std::unique_ptr<TracedStages> traced_stages_;
     std::unique_ptr<Scheduler> scheduler_; // last: it ends before what it uses
 };
 

@@ -79,6 +79,9 @@ struct EngineOptions {
     double max_wait_ms = 0;
     /// Loads the text side of the model too: `embed_text` and labels need it.
     bool text = false;
+    /// A file for what ran when, written when the engine closes: decoding threads, batches, each
+    /// copy and graph of each stream, for ui.perfetto.dev. Empty: nothing is recorded.
+    std::filesystem::path trace = {};
     /// Receives what the library has to say. Called from any thread; must not throw.
     std::function<void(LogLevel, std::string_view)> log = {};
 };
