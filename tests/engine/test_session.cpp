@@ -187,7 +187,7 @@ TEST_CASE("session: a call of the device that fails takes some photos, and never
             CAPTURE(lost);
             CAPTURE(host);
             bool met = true;
-            for (int fault = 1; met; fault += host ? 4 : 9) {
+            for (int fault = 1; met; fault += (host ? 4 : 9) * (kSanitized ? 3 : 1)) {
                 CAPTURE(fault);
                 auto made = std::make_unique<FailingBackend>(host ? make_cpu_backend(1)
                                                                   : make_fp16_backend());
