@@ -1,9 +1,9 @@
 // engine-run tag: the likeliest of some labels for each photo.
 #include <algorithm>
-#include <fstream>
 
 #include "apps/cli/engine_flags.h"
 #include "apps/cli/json_text.h"
+#include "apps/cli/label_flags.h"
 #include "apps/cli/printable.h"
 #include "apps/cli/table.h"
 #include "apps/run/commands.h"
@@ -16,43 +16,11 @@ namespace {
 struct TagFlags {
     cli::EngineFlags engine;
     std::vector<std::string> paths;
-    std::string labels, labels_file, form = "a photo of a {}", format = "table";
+    cli::LabelFlags labels;
+    std::string format = "table";
     Shard shard;
     int top_k = 5;
 };
-
-std::string trimmed(std::string_view text) {
-    const size_t first = text.find_first_not_of(" \t\r");
-    if (first == text.npos)
-        return "";
-    return std::string(text.substr(first, text.find_last_not_of(" \t\r") - first + 1));
-}
-
-std::vector<std::string> split(std::string_view text, char separator) {
-    std::vector<std::string> parts;
-    for (size_t end = 0; end != text.npos; text.remove_prefix(std::min(end + 1, text.size()))) {
-        end = text.find(separator);
-        parts.push_back(trimmed(text.substr(0, end)));
-    }
-    return parts;
-}
-
-Labels labels_of(const TagFlags& flags) {
-    YEOUL_REQUIRE(flags.labels.empty() != flags.labels_file.empty(),
-                  "give either --labels \"red circle,blue square\" or --labels-file FILE");
-    Labels labels{.names = {}, .templates = {flags.form}};
-    if (!flags.labels.empty()) {
-        labels.names = split(flags.labels, ',');
-        return labels;
-    }
-    std::ifstream file(flags.labels_file);
-    for (std::string line; std::getline(file, line);)
-        if (std::string label = trimmed(line); !label.empty())
-            labels.names.push_back(std::move(label));
-    if (!file.eof())
-        throw Error(ErrorCode::io, "--labels-file '" + flags.labels_file + "' cannot be read");
-    return labels;
-}
 
 std::string json_tags(const std::string& path, const Result& result) {
     std::string row = "{\"path\": " + loader::json_quote(path);
@@ -120,7 +88,7 @@ private:
 };
 
 int tag(const TagFlags& flags) {
-    const Labels labels = labels_of(flags);
+    const Labels labels = flags.labels.read();
     const int count = std::min(flags.top_k, static_cast<int>(labels.names.size()));
     return run_photos({.engine = flags.engine,
                        .paths = flags.paths,
@@ -155,10 +123,8 @@ cli::Command tag_command() {
     flags->engine.add_model(command);
     flags->engine.add_device(command);
     flags->engine.add_photos(command);
-    command.text("labels", "A,B,...", "what to choose from, separated by commas", flags->labels)
-        .text("labels-file", "FILE", "the same, one label a line", flags->labels_file)
-        .text("template", "TEXT", "what a label is put into, at {} (default: \"a photo of a {}\")",
-              flags->form)
+    flags->labels.add(command);
+    command
         .number("top-k", "N", "labels for each photo, likeliest first (default: 5)", flags->top_k,
                 1, 64)
         .choice("format", "what is printed (default: table)", flags->format,

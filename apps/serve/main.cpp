@@ -1,4 +1,4 @@
-// engine-serve: photos to vectors over HTTP.
+// engine-serve: photos to vectors, tags and near-duplicates over HTTP.
 #include <condition_variable>
 #include <filesystem>
 #include <iostream>
@@ -10,6 +10,7 @@
 
 #include "apps/cli/engine_flags.h"
 #include "apps/cli/exit_code.h"
+#include "apps/cli/label_flags.h"
 #include "apps/cli/stop_signals.h"
 #include "apps/cli/table.h"
 #include "apps/cli/version.h"
@@ -26,7 +27,8 @@ struct ServeFlags {
     std::string name, api_key_file, log_format = "text";
     int64_t max_body_mib = 64, max_queue_mib = 512, slow_request_ms = 1000;
     int64_t latency_target_ms = 0, max_wait_ms = 10'000;
-    bool drop_late = false;
+    bool drop_late = false, text = false;
+    cli::LabelFlags labels;
 };
 
 /// What ends the program: a signal or a lost device, whichever comes first.
@@ -93,6 +95,11 @@ int serve(const ServeFlags& flags) {
     engine_options.max_wait_ms = static_cast<double>(flags.max_wait_ms);
     engine_options.log = [&log](LogLevel level, std::string_view text) { log.log(level, text); };
 
+    std::optional<Labels> labels;
+    if (flags.labels.given())
+        labels = flags.labels.read();
+    engine_options.text = flags.text || labels;
+
     ServiceOptions options;
     options.model_name = served_name(flags, engine_options.model);
     options.slow_request = std::chrono::milliseconds(flags.slow_request_ms);
@@ -116,9 +123,12 @@ int serve(const ServeFlags& flags) {
     // Declared after the server: its last answers go through the server.
     std::optional<OpenedEngine> engine;
     engine.emplace(engine_options);
-    service.open(*engine);
+    service.open(*engine, labels);
     log.info("model " + options.model_name + ": " + cli::describe_model(engine->info()));
     log.info("device " + cli::describe_device(engine->device()));
+    if (labels)
+        log.info("labels: " + std::to_string(labels->names.size()) + ", in '" +
+                 labels->templates.front() + "'");
     log.info("ready: curl --data-binary @photo.jpg " + server.address() + "/v1/embed");
     std::cout << server.address() << std::endl;
 
@@ -127,6 +137,7 @@ int serve(const ServeFlags& flags) {
     log.info(why == Ending::Why::signal ? "draining: what was accepted is answered"
                                         : "ending: the device is lost");
     server.drain();
+    service.close();
     log.info("stopped");
     return why == Ending::Why::signal ? cli::kDone : cli::kDevice;
 }
@@ -135,13 +146,19 @@ constexpr const char* kExamples =
     R"(engine-serve --model clip-vit-base-patch32
 curl --data-binary @photo.jpg http://127.0.0.1:8000/v1/embed
 curl -F photo=@a.jpg -F photo=@b.jpg http://127.0.0.1:8000/v1/embed
+engine-serve --model clip-vit-base-patch32 --labels "cat,dog,red car"    and /v1/tag
 engine-serve --host 0.0.0.0 --api-key-file keys.txt --log-format json)";
 
 cli::Command serve_command() {
     auto flags = std::make_shared<ServeFlags>();
-    cli::Command command("", "Yeoul's photo service: photos to vectors over HTTP.", kExamples);
+    cli::Command command(
+        "", "Yeoul's photo service: photos to vectors, tags and near-duplicates over HTTP.",
+        kExamples);
     flags->engine.add_model(command);
+    flags->labels.add(command);
     command
+        .toggle("text", "load the model's text side, so that PUT /v1/labels can set labels",
+                flags->text)
         .text("name", "NAME", "what clients call the model (default: its folder's name)",
               flags->name)
         .text("host", "ADDRESS", "listen here (default: 127.0.0.1, this machine only)",

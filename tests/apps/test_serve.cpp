@@ -1,10 +1,13 @@
 #include <csignal>
 #include <doctest/doctest.h>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/apps/program.h"
 #include "tests/apps/workplace.h"
 #include "tests/serve/raw_client.h"
+
+#include <sys/stat.h>
 
 using namespace yeoul::test;
 using nlohmann::json;
@@ -152,4 +155,102 @@ TEST_CASE("serve: JSON logs are an object a line, slow requests among them") {
     }
     CHECK(slow);
     CHECK(outcome.code == 0);
+}
+
+TEST_CASE("serve: a lost GPU answers with device_lost and ends the program with 4") {
+    const Workplace place;
+    place.photo("a.ppm");
+    const std::string pipe = place / "pipe";
+    REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    Call call = serve_call(place, {"--device", "cuda", "--batch-size", "1"});
+    call.environment = {std::string("YEOUL_CUDA_LIBRARY=") + YEOUL_EMULATED_CUDA,
+                        "YEOUL_TEST_CUDA=", "YEOUL_TEST_LOSE_GPU=" + pipe};
+    Running program(call);
+    RawClient client(port_of(program));
+    const std::string photo = request("POST", "/v1/embed", place.read("a.ppm"));
+    client.send(photo);
+    REQUIRE(client.read_reply().status == 200);
+    std::ofstream(pipe) << 'x' << std::flush;
+    // The emulator loses it a moment later; photos on their way may still be answered.
+    RawReply reply;
+    do {
+        client.send(photo);
+        reply = client.read_reply();
+    } while (reply.status == 200);
+    CHECK(reply.status == 503);
+    CHECK(json::parse(reply.body)["code"] == "device_lost");
+    const Outcome outcome = program.finish(); // by itself
+    CAPTURE(outcome.err);
+    CHECK(outcome.code == 4);
+    CHECK(outcome.err.find("the device is lost") != std::string::npos);
+}
+
+TEST_CASE("serve: tags, near-duplicates and labels of a model with a text side") {
+    const Workplace place;
+    place.photo("a.ppm", 1);
+    Call call = serve_call(place, {"--labels", "cat,dog,red car", "--template", "the {}"});
+    const std::string model =
+        std::string(YEOUL_SOURCE_DIR) + "/tests/golden/clip_text/quick-gelu-77";
+    call.arguments[1] = model;
+    Running program(call);
+    RawClient client(port_of(program));
+    client.send(request("POST", "/v1/tag", place.read("a.ppm")));
+    const json tags = json::parse(client.read_reply().body)["tags"];
+    const Outcome expected = run({"tag", "--model", model, place / "a.ppm", "--labels",
+                                  "cat,dog,red car", "--template", "the {}", "--format", "jsonl"});
+    CHECK(tags == json::parse(expected.out)["tags"]);
+
+    std::string form;
+    for (int i = 0; i < 3; ++i)
+        form += "--b\r\nContent-Disposition: form-data; name=photo; filename=a.ppm\r\n\r\n" +
+                (i == 1 ? "no photo" : place.read("a.ppm")) + "\r\n";
+    client.send(request("POST", "/v1/duplicates", form + "--b--",
+                        "Content-Type: multipart/form-data; boundary=b\r\n"));
+    const json found = json::parse(client.read_reply().body)["duplicates"];
+    CHECK(found["groups"] == json::parse("[[0,2]]"));
+    CHECK(found["closest"]["cosine"] == doctest::Approx(1));
+
+    const auto put = [&](const json& body) {
+        client.send(request("PUT", "/v1/labels", body.dump()));
+        return client.read_reply();
+    };
+    std::string most;
+    for (int i = 0; i < 80; ++i)
+        most += "1 ";
+    struct Case {
+        json body;
+        const char* part;
+    };
+    const Case cases[] = {
+        {{{"labels", json::array()}}, "no labels"},
+        {{{"labels", {"cat", ""}}}, "label 2, \"\": is empty"},
+        {{{"labels", {"cat", "dog", "Cat"}}}, "\"Cat\", is the same to the model as label 1"},
+        {{{"labels", {"cat", most}}}, "tokens"},
+        {{{"labels", {"cat"}}, {"template", "a photo"}}, "has no {}"},
+        {{{"labels", {"cat"}}, {"templates", json::array()}}, "no templates"}};
+    for (const Case& one : cases) {
+        const RawReply refused = put(one.body);
+        CAPTURE(refused.body);
+        CHECK(refused.status == 400);
+        const json body = json::parse(refused.body);
+        CHECK(body["code"] == "invalid_argument");
+        CHECK(body["error"].get<std::string>().find(one.part) != std::string::npos);
+    }
+    client.send(request("POST", "/v1/tag", place.read("a.ppm"))); // the old ones are in force
+    CHECK(json::parse(client.read_reply().body)["tags"] == tags);
+    CHECK(put({{"labels", {"sun"}}}).status == 200);
+    client.send(request("POST", "/v1/tag", place.read("a.ppm")));
+    CHECK(json::parse(client.read_reply().body)["tags"] ==
+          json::parse(R"([{"label": "sun", "probability": 1}])"));
+    CHECK(stop(program).code == 0);
+
+    call.arguments.push_back("--labels-file");
+    call.arguments.push_back(place / "a.ppm");
+    CHECK(run_call(call).code == 2); // both
+    const Outcome twice = run_call(serve_call(place, {"--model", model, "--labels", "cat,Cat"}));
+    CHECK(twice.code == 2);
+    CHECK(twice.err.find("\"Cat\", is the same to the model") != std::string::npos);
+    const Outcome none = run_call(serve_call(place, {"--text"}));
+    CHECK(none.code == 3);
+    CHECK(none.err.find("has no text") != std::string::npos);
 }

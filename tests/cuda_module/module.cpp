@@ -1,16 +1,30 @@
 // The emulated GPU as libyeoul_cuda.so. YEOUL_TEST_CUDA names what is wrong with the machine:
-// other_build, no_driver, old_driver, no_gpu, old_gpu; unset or empty: nothing.
+// other_build, no_driver, old_driver, no_gpu, old_gpu; unset or empty: nothing. YEOUL_TEST_LOSE_GPU
+// names a pipe: what comes out of it loses the GPU.
 #include <cstdlib>
+#include <fstream>
 #include <string>
+#include <thread>
 
 #include "kernels/cuda/backend.h"
 #include "kernels/cuda_module.h"
+#include "tests/simt/include/simt/config.h"
 
 namespace {
 
 std::string trouble() {
     const char* text = std::getenv("YEOUL_TEST_CUDA");
     return text ? text : "";
+}
+
+void lose_gpu_when_told() {
+    const char* pipe = std::getenv("YEOUL_TEST_LOSE_GPU");
+    if (!pipe)
+        return;
+    std::thread([name = std::string(pipe)] {
+        if (std::ifstream(name).get() != std::ifstream::traits_type::eof())
+            simt::lose_device("a test");
+    }).detach(); // it waits for as long as the program runs
 }
 
 } // namespace
@@ -33,6 +47,7 @@ YEOUL_API void yeoul_cuda_report(yeoul::CudaReport& report) {
 }
 
 YEOUL_API yeoul::Backend* yeoul_cuda_backend(const yeoul::CudaOptions& options) {
+    lose_gpu_when_told();
     yeoul::cuda::BackendParts parts;
     parts.device = options.device;
     parts.sm = options.sm;

@@ -1,9 +1,11 @@
 // An engine without a model: its vectors are made of the photos' bytes, and it can hold them back.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <numeric>
 #include <utility>
@@ -50,6 +52,44 @@ public:
         answer(held);
     }
     bool ready() const override { return true; }
+    bool has_text() const override { return has_text_; }
+    /// Blocks while `block_labels` is in force. A label "bad" is refused.
+    void set_labels(const Labels& labels) override {
+        std::unique_lock lock(mutex_);
+        setting_labels_ = true;
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return !block_labels_; });
+        setting_labels_ = false;
+        for (size_t i = 0; i < labels.names.size(); ++i)
+            YEOUL_REQUIRE(labels.names[i] != "bad", "label " << i + 1 << ", \"bad\": is bad");
+        labels_ = labels.names;
+    }
+    /// Vectors that are equal are alike; two that are not have a cosine of a half.
+    Duplicates duplicates(const std::vector<std::vector<float>>& embeddings,
+                          double threshold) override {
+        if (refuse_comparison_)
+            throw Error(ErrorCode::out_of_memory, "no memory to compare");
+        last_threshold_ = threshold;
+        std::map<std::vector<float>, std::vector<int>> equal;
+        std::vector<int> good;
+        for (int i = 0; i < static_cast<int>(embeddings.size()); ++i)
+            if (!embeddings[i].empty()) {
+                equal[embeddings[i]].push_back(i);
+                good.push_back(i);
+            }
+        Duplicates found;
+        for (const auto& [vector, members] : equal)
+            if (members.size() > 1)
+                found.groups.push_back(members);
+        std::sort(found.groups.begin(), found.groups.end());
+        if (good.size() < 2)
+            return found;
+        found.closest = found.groups.empty()
+                            ? std::vector<int>{good[0], good[1]}
+                            : std::vector<int>{found.groups[0][0], found.groups[0][1]};
+        found.closest_cosine = found.groups.empty() ? 0.5f : 1.0f;
+        return found;
+    }
     const ModelInfo& info() const override { return info_; }
     const DeviceInfo& device() const override { return device_; }
     EngineStats stats() const override {
@@ -77,6 +117,10 @@ public:
         for (Held& held : all)
             answer(held);
     }
+    void hold_memory(std::vector<MemoryUse> memory) {
+        const std::lock_guard lock(mutex_);
+        stats_.memory = std::move(memory);
+    }
     /// Waits until the caller of a held request has given it up.
     void wait_until_cancelled(size_t index) {
         std::stop_token token;
@@ -95,6 +139,24 @@ public:
     std::optional<std::chrono::steady_clock::time_point> last_deadline() const {
         return last_deadline_;
     }
+    void without_text() { has_text_ = false; }
+    void block_labels() {
+        const std::lock_guard lock(mutex_);
+        block_labels_ = true;
+    }
+    void wait_until_setting_labels() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return setting_labels_; });
+    }
+    void unblock_labels() {
+        {
+            const std::lock_guard lock(mutex_);
+            block_labels_ = false;
+        }
+        changed_.notify_all();
+    }
+    void refuse_comparison() { refuse_comparison_ = true; }
+    double last_threshold() const { return last_threshold_; }
     /// `submit` throws once.
     void refuse_next(ErrorCode code) { refuse_next_ = code; }
 
@@ -123,6 +185,7 @@ private:
 
     void answer(Held& held) {
         std::vector<Result> results;
+        const int tags = std::min(held.request.tags, static_cast<int>(labels_.size()));
         for (const Photo& photo : held.request.photos) {
             Result result;
             result.error = error_of(photo);
@@ -130,6 +193,8 @@ private:
                 result.error = ItemError{ErrorCode::queue_full, "the queue is full", *full_};
             if (!result.error)
                 result.embedding = vector_of(photo, held.request.normalize);
+            for (int i = 0; !result.error && i < tags; ++i)
+                result.tags.push_back({i, labels_[i], 1.0f / static_cast<float>(2 << i)});
             result.format = "fake";
             result.width = 2;
             result.height = 3;
@@ -154,6 +219,10 @@ private:
     EngineStats stats_;
     std::optional<ErrorCode> refuse_next_;
     std::optional<double> full_;
+    bool has_text_ = true, block_labels_ = false, setting_labels_ = false;
+    std::vector<std::string> labels_;
+    bool refuse_comparison_ = false;
+    double last_threshold_ = 0;
     Priority last_priority_ = Priority::interactive;
     std::optional<std::chrono::steady_clock::time_point> last_deadline_;
 };

@@ -1,7 +1,13 @@
 // A service over the fake engine, with and without sockets.
 #pragma once
 
-#include <optional>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include "apps/serve/http/server.h"
 #include "apps/serve/service/service.h"
@@ -10,16 +16,22 @@
 
 namespace yeoul::test {
 
-/// Asks a service as the transport does, and waits for nothing: the engine answers at once.
+/// Asks a service as the transport does, and waits for the answer.
 inline serve::HttpReply ask(serve::Service& service, serve::HttpRequest request) {
     if (request.head.content_length == 0)
         request.head.content_length = request.body.size();
     if (auto refusal = service.refuse(request.head))
         return *refusal;
-    std::optional<serve::HttpReply> reply;
-    service.answer(std::move(request),
-                   serve::Responder([&reply](serve::Responder::Make make) { reply = make(); }));
-    return reply.value();
+    const auto promise = std::make_shared<std::promise<serve::HttpReply>>();
+    std::future<serve::HttpReply> reply = promise->get_future();
+    service.answer(std::move(request), serve::Responder([promise](serve::Responder::Make make) {
+                       try {
+                           promise->set_value(make());
+                       } catch (...) {
+                           promise->set_exception(std::current_exception());
+                       }
+                   }));
+    return reply.get();
 }
 
 inline serve::HttpReply ask(serve::Service& service, std::string method, std::string target,
@@ -41,6 +53,49 @@ inline serve::ServerOptions any_port() {
     serve::ServerOptions options;
     options.port = 0;
     return options;
+}
+
+/// Ready when it is made; without sockets.
+struct Ready {
+    FakeEngine engine;
+    serve::Service service;
+    explicit Ready(serve::ServiceOptions options = clip_options()) : service(std::move(options)) {
+        service.open(engine);
+    }
+    serve::HttpReply post(std::string target, std::string_view body,
+                          std::vector<serve::Header> headers = {}) {
+        return ask(service, "POST", std::move(target), body, std::move(headers));
+    }
+};
+
+/// A body of multipart/form-data with photos by their names.
+inline std::string form_of(const std::vector<std::pair<std::string, std::string>>& photos) {
+    std::string form;
+    for (const auto& [name, bytes] : photos)
+        form += "--b\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"" + name +
+                "\"\r\n\r\n" + bytes + "\r\n";
+    return form + "--b--\r\n";
+}
+
+inline const std::vector<serve::Header> kForm = {
+    {"Content-Type", "multipart/form-data; boundary=b"}};
+
+inline std::string header(const serve::HttpReply& reply, const std::string& name) {
+    for (const serve::Header& one : reply.headers)
+        if (one.name == name)
+            return one.value;
+    return "";
+}
+
+/// It is {"error": ..., "code": code} with that status. What it says.
+inline std::string check_error(const serve::HttpReply& reply, int status, const std::string& code) {
+    CAPTURE(reply.body);
+    CHECK(reply.status == status);
+    const nlohmann::json body = nlohmann::json::parse(reply.body);
+    CHECK(body["code"] == code);
+    CHECK(body["error"].get<std::string>().size() > 5);
+    CHECK(body.size() == 2);
+    return body["error"];
 }
 
 /// Ready when it is made.

@@ -214,3 +214,19 @@ TEST_CASE("bad http: wrong keys are refused before the body is read") {
     right.send(request("POST", "/v1/embed", "photo", "Authorization: Bearer secret\r\n"));
     CHECK(right.read_reply().status == 200);
 }
+
+TEST_CASE("bad http: a body that stands still does not hold up the end of the server") {
+    ServerOptions options = impatient();
+    options.least_bytes_per_second = 1; // by itself it would have a day
+    Served served(options);
+    RawClient client(served.port());
+    const std::string text =
+        request("POST", "/v1/embed", std::string(100'000, 'x'), "Expect: 100-continue\r\n");
+    client.send(text.substr(0, text.size() - 100'000));
+    client.read_interim();
+    client.send(std::string(90'000, 'x'));
+    served.service.drain();
+    served.server.drain();
+    CHECK(client.read_reply().status == 408);
+    CHECK(served.server.counts().connections == 0);
+}

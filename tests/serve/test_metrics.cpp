@@ -68,6 +68,63 @@ TEST_CASE("metrics: what happens is counted once") {
     CHECK(value_of(metrics(service), "yeoul_images_total") == 2); // reading counts nothing
 }
 
+TEST_CASE("metrics: requests that fail are counted by Triton's reasons") {
+    Ready ready;
+    const auto failures = [&](const char* reason) {
+        return value_of(metrics(ready.service),
+                        "nv_inference_request_failure{model=\"clip\",reason=\"" +
+                            std::string(reason) + "\",version=\"1\"}");
+    };
+    for (const char* reason : {"REJECTED", "CANCELED", "BACKEND", "OTHER"})
+        CHECK(failures(reason) == 0);
+    ready.post("/v1/embed", "full");
+    ready.post("/v1/embed", "late photo");
+    ready.post("/v1/embed", "bad one");
+    ready.post("/v1/embed", "big one");
+    ready.post("/v1/embed", form_of({{"a", "bad one"}, {"b", "1"}}), kForm); // did not fail
+    CHECK(failures("REJECTED") == 2);
+    CHECK(failures("OTHER") == 2);
+    HttpRequest left;
+    left.head = {.method = "POST", .target = "/v1/embed"};
+    left.body = {1};
+    std::stop_source gone;
+    left.gone = gone.get_token();
+    gone.request_stop();
+    ask(ready.service, std::move(left));
+    CHECK(failures("CANCELED") == 1);
+    ready.post("/v1/embed", "lost");
+    CHECK(failures("BACKEND") == 1);
+    CHECK(value_of(metrics(ready.service),
+                   "nv_inference_request_success{model=\"clip\",version=\"1\"}") == 1);
+}
+
+TEST_CASE("metrics: memory by what it is for, allocated, reserved and at most") {
+    Ready ready;
+    const auto bytes = [&](const char* family, const char* part) {
+        return value_of(metrics(ready.service), "yeoul_memory_" + std::string(family) + "_bytes{" +
+                                                    std::string(part) + "}");
+    };
+    for (const char* family : {"allocated", "reserved", "peak"})
+        for (const char* tag : {"weights", "activations", "workspace", "staging", "labels"})
+            CHECK(bytes(family, ("pinned=\"false\",tag=\"" + std::string(tag) + "\"").c_str()) ==
+                  0);
+    ready.engine.hold_memory({{.tag = "staging",
+                               .pinned = true,
+                               .allocated_bytes = 100,
+                               .reserved_bytes = 300,
+                               .peak_bytes = 200}});
+    const char* const staging = "pinned=\"true\",tag=\"staging\"";
+    CHECK(bytes("allocated", staging) == 100);
+    CHECK(bytes("reserved", staging) == 300);
+    CHECK(bytes("peak", staging) == 200);
+    CHECK(value_of(metrics(ready.service), "yeoul_device_allocations_since_ready_total") == 0);
+    const json stats = json::parse(ask(ready.service, "GET", "/v1/stats").body);
+    CHECK(stats["memory"] == json::parse(R"([{"tag": "staging", "pinned": true,
+        "allocated_bytes": 100, "reserved_bytes": 300, "peak_bytes": 200}])"));
+    CHECK(stats["labels"]["possible"] == true);
+    CHECK(stats["labels"]["count"] == 0);
+}
+
 TEST_CASE("metrics: the page's statistics say the same") {
     FakeEngine engine;
     Service service(clip_options());

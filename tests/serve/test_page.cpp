@@ -6,17 +6,6 @@ using namespace yeoul;
 using namespace yeoul::serve;
 using namespace yeoul::test;
 
-namespace {
-
-std::string header(const HttpReply& reply, const std::string& name) {
-    for (const Header& one : reply.headers)
-        if (one.name == name)
-            return one.value;
-    return "";
-}
-
-} // namespace
-
 TEST_CASE("page: is one file without addresses, and may load nothing") {
     Service service(clip_options());
     const HttpReply reply = ask(service, "GET", "/");

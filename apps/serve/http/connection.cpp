@@ -96,6 +96,9 @@ void Connection::check_deadline(Clock::time_point now) {
 }
 
 void Connection::drain() {
+    drained_ = Clock::now();
+    if (deadline_ != Clock::time_point::max())
+        deadline_ = std::min(deadline_, drained_ + options_.transfer_grace);
     error_code ignored;
     if (idle_)
         socket_.cancel(ignored);
@@ -106,6 +109,8 @@ void Connection::transfer_deadline(Clock::time_point begun, uint64_t bytes) {
         static_cast<double>(bytes) / static_cast<double>(options_.least_bytes_per_second));
     deadline_ =
         begun + options_.transfer_grace + std::chrono::duration_cast<Clock::duration>(allowance);
+    if (loop_.draining)
+        deadline_ = std::min(deadline_, std::max(begun, drained_) + options_.transfer_grace);
 }
 
 net::awaitable<void> Connection::serve() {

@@ -82,7 +82,8 @@ public:
     void start_refusing();
     /// Ends what has taken too long.
     void check_deadline(Clock::time_point now);
-    /// Closes when no request is on its way; otherwise after it.
+    /// Closes when no request is on its way; otherwise after it, and the rest of its body may take
+    /// `transfer_grace`.
     void drain();
 
 private:
@@ -127,6 +128,7 @@ private:
     Loop& loop_;
     boost::beast::flat_buffer buffer_; // what was received and belongs to no request yet
     Clock::time_point deadline_ = Clock::time_point::max();
+    Clock::time_point drained_ = Clock::time_point::min(); // when `drain` was called
     bool timed_out_ = false;
     bool idle_ = false;        // between two requests
     bool half_closed_ = false; // the client sends no more

@@ -50,7 +50,8 @@ public:
     ServerCounts counts() const;
 
     /// Takes no new connection, closes idle ones, lets those that have a request finish it, and
-    /// returns when the last is closed.
+    /// returns when the last is closed. No body and no reply takes longer than `transfer_grace`
+    /// now.
     void drain();
 
 private:

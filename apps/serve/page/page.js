@@ -2,10 +2,13 @@
 
 const POINTS = 120; // of a chart, one a second
 const STAGES = ["decode", "preprocess", "queue", "compute", "serialize"];
+const PHOTO_STAGES = STAGES.slice(0, 4); // of one photo
 const UPLOADS = 4; // photos on their way at once
 const byId = (id) => document.getElementById(id);
 const history = { rate: [], flight: [] };
-const vectors = []; // {name, values}
+const KEPT = 200; // photos shown, and compared
+const TAGS = 5; // of a photo
+const photos = []; // {name, url, line, values}, the newest last
 let last = null; // the statistics before, and when they came
 
 const text = (value) => document.createTextNode(value);
@@ -31,6 +34,13 @@ function bytes(value) {
   let unit = 0;
   for (; value >= 1024 && unit < 3; ++unit) value /= 1024;
   return round(value, 1) + " " + units[unit];
+}
+
+function large(value, unit) {
+  const prefixes = ["", "k", "M", "G"];
+  let power = 0;
+  for (; value >= 1000 && power < 3; ++power) value /= 1000;
+  return (value.toLocaleString("en", { maximumSignificantDigits: 3 }) + " " + prefixes[power] + unit).trim();
 }
 
 function draw(id, values, unit) {
@@ -70,8 +80,8 @@ function showModel(model) {
   if (device) rows.push(
     ["family", model.family], ["vector", model.dim + " numbers"],
     ["takes", model.image_width + " × " + model.image_height + " pixels"],
-    ["parameters", round(model.parameters / 1e6, 1) + " M"],
-    ["a photo", round(model.gflop, 2) + " GFLOP"],
+    ["parameters", large(model.parameters, "")],
+    ["a photo", large(model.gflop * 1e9, "FLOP")],
     ["device", device.kind + " " + device.name], ["precision", device.dtype],
     ["batches", "up to " + device.batch_size], ["threads", device.threads + ", streams " + device.streams]);
   byId("model").replaceChildren(...rows.flatMap(([name, value]) =>
@@ -90,6 +100,41 @@ function showStages(sums, photos) {
     mark.style.background = `var(--s${i})`;
     return element("li", {}, mark, text(stage + " " + milliseconds(value)));
   }));
+}
+
+function showMemory(parts) {
+  const most = Math.max(1, ...parts.map((part) => part.reserved_bytes));
+  byId("memory").replaceChildren(...parts.map((part) => {
+    const allocated = element("i"), reserved = element("b", {}, allocated);
+    reserved.style.width = (part.reserved_bytes / most) * 100 + "%";
+    allocated.style.width = (part.allocated_bytes / Math.max(1, part.reserved_bytes)) * 100 + "%";
+    return element("div", { className: "bar", title: "at most " + bytes(part.peak_bytes) },
+      element("span", {}, text(part.tag + (part.pinned ? ", pinned" : ""))), element("span", {}, reserved),
+      element("span", {}, text(`${bytes(part.allocated_bytes)} of ${bytes(part.reserved_bytes)}`)));
+  }));
+}
+
+function showLabels(labels, templates) {
+  byId("labels").value = labels.join(", ");
+  byId("labels-state").textContent = labels.length
+    ? `${labels.length} labels, each as “${templates.join("”, “")}”` : "No labels yet: photos get vectors only.";
+}
+
+async function setLabels(event) {
+  event.preventDefault();
+  const labels = byId("labels").value.split(",").map((label) => label.trim()).filter((label) => label);
+  byId("set-labels").disabled = true;
+  byId("labels-state").textContent = "being set";
+  try {
+    const reply = await call("/v1/labels", { method: "PUT", body: JSON.stringify({ labels }) });
+    const answer = await reply.json();
+    if (!reply.ok) throw new Error(answer.error);
+    showLabels(answer.labels, answer.templates);
+    last.stats.labels.count = answer.labels.length;
+  } catch (error) {
+    byId("labels-state").textContent = error.message;
+  }
+  byId("set-labels").disabled = false;
 }
 
 function showState(state) {
@@ -116,12 +161,15 @@ function show(stats, now) {
   showStages(stats.photos.stage_ms_sums, stats.photos.answered);
   bars("batches", Object.entries(stats.photos.by_batch_size).sort((a, b) => a[0] - b[0]),
     (value) => round(value, 0), "no photo yet");
-  bars("memory", Object.entries(stats.memory_bytes), bytes, "");
+  showMemory(stats.memory);
+  byId("labels-form").hidden = !stats.labels.possible;
   bars("failures", Object.entries(stats.failures).filter(([, count]) => count > 0),
     (value) => round(value, 0), "none");
   if (!last || last.stats.state !== stats.state) {
     showModel(stats.model);
-    showSnippets(stats.model.name);
+    showSnippets(stats.model.name, stats.labels.possible);
+    if (stats.labels.possible)
+      call("/v1/labels").then((reply) => reply.json()).then((is) => showLabels(is.labels, is.templates), () => {});
   }
   last = { stats, now };
 }
@@ -137,18 +185,37 @@ async function poll() {
   setTimeout(poll, document.hidden ? 5000 : 1000);
 }
 
-const length = (v) => Math.sqrt(v.reduce((sum, x) => sum + x * x, 0));
-const cosine = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0) / (length(a) * length(b));
-
-function showPair() {
-  let best = null;
-  for (let i = 0; i < vectors.length; ++i)
-    for (let k = 0; k < i; ++k) {
-      const similarity = cosine(vectors[i].values, vectors[k].values);
-      if (!best || similarity > best.similarity) best = { similarity, a: vectors[k].name, b: vectors[i].name };
-    }
-  if (best) byId("pair").textContent = `Closest pair: ${best.a} and ${best.b}, cosine ${best.similarity.toFixed(4)}`;
+function unit(values) {
+  const length = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0)) || 1;
+  return values.map((x) => x / length);
 }
+const cosine = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0); // of unit vectors
+
+let best = null; // the closest pair so far
+function showPair(photo) {
+  for (const other of photos) {
+    if (other === photo) continue;
+    const similarity = cosine(photo.values, other.values);
+    if (!best || similarity > best.similarity) best = { similarity, a: other, b: photo };
+  }
+  if (!best) return;
+  byId("pair").replaceChildren(element("img", { src: best.a.url, alt: "" }), element("img", { src: best.b.url, alt: "" }),
+    element("span", {}, text(`Closest pair: ${best.a.name} and ${best.b.name}, cosine ${best.similarity.toFixed(4)}`)));
+}
+
+function keep(photo) {
+  photos.push(photo);
+  if (photos.length > KEPT) {
+    const old = photos.shift();
+    old.line.remove();
+    if (best && (best.a === old || best.b === old)) best = null;
+    URL.revokeObjectURL(old.url);
+  }
+  showPair(photo);
+}
+
+const tagList = (tags) => element("ul", { className: "tags" }, ...tags.map((tag) =>
+  element("li", {}, text(`${tag.label} ${round(tag.probability * 100, 1)} %`))));
 
 // The vector as a strip: blue below zero, orange above.
 function strip(values) {
@@ -167,26 +234,33 @@ function strip(values) {
 }
 
 async function embed(file) {
-  const line = element("li", {}, element("img", { src: URL.createObjectURL(file), alt: "" }),
-    element("span", { className: "name" }, text(file.name + ": sending")));
-  line.firstChild.onload = () => URL.revokeObjectURL(line.firstChild.src);
+  const url = URL.createObjectURL(file);
+  const picture = element("img", { src: url, alt: "" });
+  picture.onerror = () => picture.removeAttribute("src"); // a format that the browser does not show
+  const name = element("span", { className: "name" }, text(file.name + ": sending"));
+  const line = element("li", {}, picture, name);
   byId("photos").prepend(line);
-  const name = line.querySelector(".name");
+  const tagged = last && last.stats.labels.count > 0;
   try {
-    const reply = await call("/v1/embed", { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
+    const reply = await call(tagged ? "/v1/embed?tags=" + TAGS : "/v1/embed",
+      { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
     const answer = await reply.json();
     if (!reply.ok) throw new Error(answer.error);
-    const times = answer.timing_ms;
-    name.textContent = `${file.name}: ${answer.width} × ${answer.height} ${answer.format}, ${milliseconds(times.total)}, batch of ${answer.batch}`;
+    name.textContent = `${file.name}: ${answer.width} × ${answer.height} ${answer.format}`;
+    const times = PHOTO_STAGES.map((stage) => [stage, answer.timing_ms[stage]]);
     const stages = element("div", { className: "stack" });
     stages.setAttribute("role", "img");
-    stack(stages, ["decode", "preprocess", "queue", "compute"].map((stage) => [stage, times[stage]]));
-    line.append(stages, strip(answer.embedding));
-    vectors.push({ name: file.name, values: answer.embedding });
-    showPair();
+    stack(stages, times);
+    if (answer.tags) line.append(tagList(answer.tags));
+    line.append(strip(answer.embedding), stages, element("span", { className: "note" },
+      text(times.map(([stage, value]) => `${stage} ${milliseconds(value)}`).join(", ") +
+        `; in all ${milliseconds(answer.timing_ms.total)}, in a batch of ${answer.batch}`)));
+    keep({ name: file.name, url, line, values: unit(answer.embedding) });
   } catch (error) {
     name.textContent = file.name + ": " + error.message;
     name.className = "name bad";
+    if (line.children.length === 2) picture.remove();
+    URL.revokeObjectURL(url);
   }
 }
 
@@ -198,10 +272,21 @@ async function embedAll(files) {
   await Promise.all(Array.from({ length: UPLOADS }, work));
 }
 
-function showSnippets(model) {
+async function copyText(code, shown) {
+  try {
+    await navigator.clipboard.writeText(code);
+    return true;
+  } catch { // there is no clipboard on pages that came over plain HTTP from another machine
+    getSelection().selectAllChildren(shown);
+    return false;
+  }
+}
+
+function showSnippets(model, tags) {
   const at = location.origin;
   const snippets = {
-    curl: `curl --data-binary @photo.jpg ${at}/v1/embed\ncurl -F photo=@a.jpg -F photo=@b.jpg ${at}/v1/embed`,
+    curl: `curl --data-binary @photo.jpg ${at}/v1/embed\ncurl -F photo=@a.jpg -F photo=@b.jpg ${at}/v1/duplicates` + (tags
+      ? `\ncurl -X PUT -d '{"labels": ["cat", "dog"]}' ${at}/v1/labels\ncurl --data-binary @photo.jpg ${at}/v1/tag` : ""),
     Python: `import httpx\n\nreply = httpx.post("${at}/v1/embed", content=open("photo.jpg", "rb").read())\nreply.raise_for_status()\nvector = reply.json()["embedding"]`,
     tritonclient: `import numpy, tritonclient.http\n\nclient = tritonclient.http.InferenceServerClient("${location.host}")\nphoto = tritonclient.http.InferInput("IMAGE", [1, 1], "BYTES")\nphoto.set_data_from_numpy(numpy.array([[open("photo.jpg", "rb").read()]], dtype=object))\nvector = client.infer("${model}", [photo]).as_numpy("image_embeds")`,
     openai: `import base64, openai\n\nclient = openai.OpenAI(base_url="${at}/v1", api_key="none")\nuri = "data:image/jpeg;base64," + base64.b64encode(open("photo.jpg", "rb").read()).decode()\nreply = client.embeddings.create(model="${model}", input=[uri], extra_body={"modality": "image"})`,
@@ -209,13 +294,12 @@ function showSnippets(model) {
   byId("snippets").replaceChildren(...Object.entries(snippets).map(([name, code]) => {
     const copy = element("button", { type: "button" }, text("Copy"));
     copy.setAttribute("aria-label", "Copy the " + name + " example");
+    const shown = element("pre", { tabIndex: 0 }, text(code));
     copy.onclick = async () => {
-      await navigator.clipboard.writeText(code);
-      copy.textContent = "Copied";
+      copy.textContent = (await copyText(code, shown)) ? "Copied" : "Selected";
     };
     return element("div", { className: "snippet" },
-      element("div", {}, element("strong", {}, text(name)), copy),
-      element("pre", { tabIndex: 0 }, text(code)));
+      element("div", {}, element("strong", {}, text(name)), copy), shown);
   }));
 }
 
@@ -229,6 +313,7 @@ for (const kind of ["dragover", "dragleave", "drop"])
     byId("drop").classList.toggle("over", kind === "dragover");
     if (kind === "drop") embedAll(event.dataTransfer.files);
   });
+byId("labels-form").onsubmit = setLabels;
 byId("key-form").onsubmit = (event) => {
   event.preventDefault();
   sessionStorage.setItem("yeoul-key", byId("key").value);

@@ -11,6 +11,8 @@
 #include <yeoul/engine.h>
 
 #include "apps/serve/http/message.h"
+#include "apps/serve/service/job_thread.h"
+#include "apps/serve/service/label_board.h"
 #include "apps/serve/service/metrics.h"
 #include "apps/serve/service/photo_engine.h"
 #include "apps/serve/service/slow_log.h"
@@ -37,6 +39,8 @@ struct Context {
     std::atomic<PhotoEngine*> engine = nullptr; // set before `ready`
     std::function<ServerCounts()> server_counts = [] { return ServerCounts{}; };
     const Clock::time_point started = Clock::now();
+    LabelBoard labels;
+    JobThread label_jobs, comparisons; // last: their jobs use the others
 
     bool ready() const { return state == ServiceState::ready && engine.load()->ready(); }
 };
@@ -50,7 +54,7 @@ struct Call {
 };
 
 struct Route {
-    std::string method;  // "GET" (HEAD comes with it) or "POST"
+    std::string method;  // "GET" (HEAD comes with it), "POST" or "PUT"
     std::string pattern; // "/v2/models/{}/infer"
     void (*handle)(Context& context, Call call);
     bool needs_engine = true; // 503 until ready
@@ -58,8 +62,12 @@ struct Route {
 };
 
 std::vector<Route> v1_routes();
+std::vector<Route> label_routes();
 std::vector<Route> openai_routes();
 std::vector<Route> kserve_routes();
 std::vector<Route> operation_routes(); // health, metrics, statistics, the page
+
+/// Throws `HttpError` 501 when the engine was opened without the model's text side.
+void require_text(const Context& context);
 
 } // namespace yeoul::serve

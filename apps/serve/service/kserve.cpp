@@ -118,11 +118,11 @@ void infer(Context& context, Call call) {
         call.request.body, call.request.head.header("Inference-Header-Content-Length"));
     const bool binary = binary_output(request);
     PhotoJob job{.photos = photos_of(request), .schedule = schedule_of(request)};
-    run_photo_job(context, std::move(call), std::move(job),
-                  [model = context.options.model_name, id = request.id,
-                   binary](const std::vector<Result>& results) {
-                      return infer_reply(results, model, id, binary);
-                  });
+    run_photo_job(
+        context, std::move(call), std::move(job),
+        [model = context.options.model_name, id = request.id, binary](const Answers& answers) {
+            return infer_reply(answers.results, model, id, binary);
+        });
 }
 
 } // namespace

@@ -74,7 +74,11 @@ Metrics::Families::Families(const std::string& model, const std::vector<std::str
       model_info_(gauges("yeoul_model_info", "The model and the device it runs on")),
       replays_(counters("yeoul_graph_replays_total", "Forward passes by the batch size captured")),
       padded_rows_(counters("yeoul_padded_rows_total",
-                            "Rows of forward passes that held no photo, by batch size")) {
+                            "Rows of forward passes that held no photo, by batch size")),
+      memory_allocated_(gauges("yeoul_memory_allocated_bytes",
+                               "What the engine uses of what it has reserved, by what it is for")),
+      memory_reserved_(gauges("yeoul_memory_reserved_bytes", "What the engine has reserved")),
+      memory_peak_(gauges("yeoul_memory_peak_bytes", "The most that was allocated at a time")) {
     gauges("yeoul_build_info", "The version of the program")
         .Add({{"version", std::string(version())}})
         .Set(1);
@@ -107,6 +111,13 @@ Metrics::Families::Families(const std::string& model, const std::vector<std::str
     auto& memory = gauges("yeoul_memory_bytes", "What the engine holds, by what it is for");
     for (const char* tag : {"weights", "activations", "staging"})
         memory_bytes_[tag] = &memory.Add({{"tag", tag}});
+    for (const char* tag : {"weights", "activations", "workspace", "staging", "labels"})
+        for (const char* pinned : {"false", "true"})
+            for (auto* family : {&memory_allocated_, &memory_reserved_, &memory_peak_})
+                family->Add({{"tag", tag}, {"pinned", pinned}});
+    device_allocations_ = &counters("yeoul_device_allocations_since_ready_total",
+                                    "Allocations of device and pinned memory while serving")
+                               .Add({});
     add_process();
     add_triton(model);
 }
@@ -135,12 +146,10 @@ void Metrics::Families::add_triton(const std::string& model) {
     add("nv_inference_compute_infer_duration_us", "Sum over photos");
     add("nv_inference_compute_output_duration_us", "Sum over requests: serialize");
     auto& failures = counters("nv_inference_request_failure", "Requests that failed");
-    for (const char* reason : {"REJECTED", "CANCELED", "BACKEND", "OTHER"}) {
+    for (const char* reason : {"REJECTED", "CANCELED", "BACKEND", "OTHER"}) { // FailureReason
         prometheus::Labels with_reason = labels;
         with_reason["reason"] = reason;
-        prometheus::Counter& counter = failures.Add(with_reason);
-        if (std::string_view(reason) == "OTHER")
-            triton_counters_["nv_inference_request_failure"] = &counter;
+        triton_failures_.push_back(&failures.Add(with_reason));
     }
     triton_pending_ =
         &gauges("nv_inference_pending_request_count", "Photos not answered yet").Add(labels);
@@ -167,7 +176,7 @@ void Metrics::Families::result_done(const Result& result) {
     batch_size_->Observe(result.batch);
 }
 
-void Metrics::Families::photo_request_done(bool, double serialize_seconds) {
+void Metrics::Families::photo_request_done(double serialize_seconds) {
     stage_seconds_.at("serialize")->Observe(serialize_seconds);
 }
 
@@ -197,11 +206,23 @@ void Metrics::Families::refresh(const PhotoTotals& totals, const EngineStats& st
     }
     connections_->Set(static_cast<double>(counts.connections));
     buffered_bytes_->Set(static_cast<double>(counts.buffered_bytes));
+    refresh_memory(stats);
+    refresh_process();
+    refresh_triton(totals, stats);
+}
+
+void Metrics::Families::refresh_memory(const EngineStats& stats) {
     memory_bytes_["weights"]->Set(static_cast<double>(stats.weight_bytes));
     memory_bytes_["activations"]->Set(static_cast<double>(stats.activation_bytes));
     memory_bytes_["staging"]->Set(static_cast<double>(stats.staging_bytes));
-    refresh_process();
-    refresh_triton(totals, stats);
+    for (const MemoryUse& use : stats.memory) {
+        const prometheus::Labels part = {{"tag", use.tag},
+                                         {"pinned", use.pinned ? "true" : "false"}};
+        memory_allocated_.Add(part).Set(static_cast<double>(use.allocated_bytes));
+        memory_reserved_.Add(part).Set(static_cast<double>(use.reserved_bytes));
+        memory_peak_.Add(part).Set(static_cast<double>(use.peak_bytes));
+    }
+    raise_to(*device_allocations_, static_cast<double>(stats.device_allocations_since_ready));
 }
 
 void Metrics::Families::refresh_process() {
@@ -215,7 +236,8 @@ void Metrics::Families::refresh_triton(const PhotoTotals& totals, const EngineSt
         raise_to(*triton_counters_[name], value);
     };
     raise("nv_inference_request_success", static_cast<double>(totals.requests_ok));
-    raise("nv_inference_request_failure", static_cast<double>(totals.requests_failed));
+    for (size_t reason = 0; reason < kFailureReasons; ++reason)
+        raise_to(*triton_failures_[reason], static_cast<double>(totals.failed_by_reason[reason]));
     raise("nv_inference_count", static_cast<double>(totals.photos - totals.failed));
     raise("nv_inference_exec_count", static_cast<double>(stats.batches));
     raise("nv_inference_request_duration_us", totals.request_ms * 1e3);

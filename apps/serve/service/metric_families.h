@@ -23,7 +23,7 @@ public:
 
     void request_done(const std::string& route, int status, double seconds);
     void result_done(const Result& result);
-    void photo_request_done(bool ok, double serialize_seconds);
+    void photo_request_done(double serialize_seconds);
     void ready(bool now, const ModelInfo* info, const DeviceInfo* device);
     /// Brings up to date what others count.
     void refresh(const PhotoTotals& totals, const EngineStats& stats, const ServerCounts& counts);
@@ -39,6 +39,7 @@ private:
     prometheus::Family<Gauge>& gauges(const char* name, const char* help);
     prometheus::Family<Histogram>& histograms(const char* name, const char* help);
     void add_process();
+    void refresh_memory(const EngineStats& stats);
     void refresh_process();
     void add_triton(const std::string& model);
     void refresh_triton(const PhotoTotals& totals, const EngineStats& stats);
@@ -48,6 +49,9 @@ private:
     prometheus::Family<Gauge>& model_info_;
     prometheus::Family<Counter>& replays_;
     prometheus::Family<Counter>& padded_rows_;
+    prometheus::Family<Gauge>& memory_allocated_; // these: by tag, and whether it is pinned
+    prometheus::Family<Gauge>& memory_reserved_;
+    prometheus::Family<Gauge>& memory_peak_;
     std::map<std::string, Histogram*> request_seconds_; // by route
     std::map<std::string, Histogram*> stage_seconds_;   // by stage
     std::map<std::string, Counter*> failures_;          // by code
@@ -55,8 +59,10 @@ private:
     Histogram* batch_size_;
     Gauge *ready_, *queue_depth_, *queued_bytes_, *in_flight_, *connections_, *buffered_bytes_,
         *resident_bytes_, *open_files_;
-    std::map<std::string, Gauge*> memory_bytes_;      // by tag
+    std::map<std::string, Gauge*> memory_bytes_; // by tag
+    Counter* device_allocations_;
     std::map<std::string, Counter*> triton_counters_; // by name
+    std::vector<Counter*> triton_failures_;           // by `FailureReason`
     Gauge* triton_pending_;
 };
 

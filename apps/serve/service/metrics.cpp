@@ -80,11 +80,14 @@ void Metrics::photos_done(const std::vector<Result>& results) {
     }
 }
 
-void Metrics::photo_request_done(bool ok, double serialize_ms, double total_ms) {
-    families_->photo_request_done(ok, serialize_ms / 1e3);
+void Metrics::photo_request_done(std::optional<FailureReason> failure, double serialize_ms,
+                                 double total_ms) {
+    families_->photo_request_done(serialize_ms / 1e3);
     latencies_.add(Clock::now(), total_ms);
     const std::lock_guard lock(mutex_);
-    ++(ok ? totals_.requests_ok : totals_.requests_failed);
+    ++(failure ? totals_.requests_failed : totals_.requests_ok);
+    if (failure)
+        ++totals_.failed_by_reason[static_cast<size_t>(*failure)];
     totals_.serialize_ms += serialize_ms;
     totals_.request_ms += total_ms;
 }

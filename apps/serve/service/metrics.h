@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,9 +42,14 @@ private:
     size_t next_ = 0;
 };
 
+/// Why requests for photos failed, in Triton's words.
+enum class FailureReason { rejected, canceled, backend, other };
+inline constexpr size_t kFailureReasons = 4;
+
 /// Sums over photos since the start.
 struct PhotoTotals {
-    int64_t requests_ok = 0, requests_failed = 0; // of the routes that take photos
+    int64_t requests_ok = 0, requests_failed = 0;               // of the routes that take photos
+    std::array<int64_t, kFailureReasons> failed_by_reason = {}; // requests, by `FailureReason`
     int64_t photos = 0, failed = 0, in_flight = 0;
     double decode_ms = 0, preprocess_ms = 0, queue_ms = 0, compute_ms = 0, serialize_ms = 0,
            request_ms = 0;
@@ -65,7 +71,8 @@ public:
     void photos_refused(size_t count);
     void photos_done(const std::vector<Result>& results);
     /// A request for photos was answered; `total_ms` since its head was read.
-    void photo_request_done(bool ok, double serialize_ms, double total_ms);
+    void photo_request_done(std::optional<FailureReason> failure, double serialize_ms,
+                            double total_ms);
     void ready(bool now, const ModelInfo* info, const DeviceInfo* device);
 
     PhotoTotals totals() const;

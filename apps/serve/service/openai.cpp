@@ -54,7 +54,8 @@ void embeddings(Context& context, Call call) {
     PhotoJob job{.photos = read_photos(request["input"]), .normalize = normalize};
     call.request.body.clear();
     run_photo_job(context, std::move(call), std::move(job),
-                  [base64, model = context.options.model_name](const std::vector<Result>& results) {
+                  [base64, model = context.options.model_name](const Answers& answers) {
+                      const std::vector<Result>& results = answers.results;
                       require_all(results, [](size_t i) { return "input " + std::to_string(i); });
                       HttpReply reply{.body = "{\"object\":\"list\",\"data\":["};
                       for (size_t i = 0; i < results.size(); ++i)

@@ -75,6 +75,26 @@ json buckets_json(const EngineStats& engine) {
     return buckets;
 }
 
+json memory_json(const EngineStats& engine) {
+    json parts = json::array();
+    for (const MemoryUse& use : engine.memory)
+        parts.push_back({{"tag", use.tag},
+                         {"pinned", use.pinned},
+                         {"allocated_bytes", use.allocated_bytes},
+                         {"reserved_bytes", use.reserved_bytes},
+                         {"peak_bytes", use.peak_bytes}});
+    return parts;
+}
+
+/// How many there are; GET /v1/labels names them.
+json labels_json(const Context& context) {
+    PhotoEngine* engine = context.engine;
+    const auto labels = context.labels.labels();
+    return {{"possible", engine && engine->has_text()},
+            {"count", labels ? labels->names.size() : 0},
+            {"templates", labels ? labels->templates : std::vector<std::string>{}}};
+}
+
 void stats(Context& context, Call call) {
     const Clock::time_point now = Clock::now();
     const PhotoTotals totals = context.metrics.totals();
@@ -102,6 +122,9 @@ void stats(Context& context, Call call) {
          {{"weights", engine.weight_bytes},
           {"activations", engine.activation_bytes},
           {"staging", engine.staging_bytes}}},
+        {"memory", memory_json(engine)},
+        {"device_allocations_since_ready", engine.device_allocations_since_ready},
+        {"labels", labels_json(context)},
         {"connections", counts.connections},
         {"buffered_bytes", counts.buffered_bytes}};
     call.respond.send({.body = body.dump(-1, ' ', false, json::error_handler_t::replace)});

@@ -1,5 +1,6 @@
 #include "apps/serve/service/parameters.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "apps/serve/http/message.h"
@@ -21,34 +22,70 @@ Priority priority(const std::string& value) {
     return value == "bulk" ? Priority::bulk : Priority::interactive;
 }
 
+/// All of `value` as a number; empty when it is none.
+template <class Number>
+std::optional<Number> number(const std::string& value) {
+    Number read{};
+    const char* const last = value.data() + value.size();
+    const auto [end, error] = std::from_chars(value.data(), last, read);
+    return error == std::errc() && end == last ? std::optional(read) : std::nullopt;
+}
+
 std::chrono::microseconds timeout(const std::string& value) {
     constexpr int64_t kMost = 24 * 3600 * 1000;
-    int64_t ms = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), ms);
-    YEOUL_REQUIRE(error == std::errc() && end == value.data() + value.size() && ms > 0 &&
-                      ms <= kMost,
+    const auto ms = number<int64_t>(value);
+    YEOUL_REQUIRE(ms && *ms > 0 && *ms <= kMost,
                   "timeout_ms is '" << value << "', must be a whole number from 1 to " << kMost);
-    return std::chrono::milliseconds(ms);
+    return std::chrono::milliseconds(*ms);
+}
+
+int tags(const std::string& name, const std::string& value) {
+    constexpr int kMost = 64; // of the engine
+    const auto count = number<int>(value);
+    YEOUL_REQUIRE(count && *count >= 1 && *count <= kMost,
+                  name << " is '" << value << "', must be a whole number from 1 to " << kMost);
+    return *count;
+}
+
+double threshold(const std::string& value) {
+    const auto cosine = number<double>(value);
+    YEOUL_REQUIRE(cosine && *cosine > 0 && *cosine <= 1,
+                  "threshold is '" << value << "', must be a number above 0 and at most 1");
+    return *cosine;
+}
+
+std::string listed(std::span<const std::string_view> names) {
+    std::string list;
+    for (std::string_view name : names)
+        list += (list.empty() ? "" : name == names.back() ? " and " : ", ") + std::string(name);
+    return list;
 }
 
 } // namespace
 
-void set_parameter(EmbedParameters& parameters, const std::string& name, const std::string& value) {
+void set_parameter(PhotoParameters& parameters, std::span<const std::string_view> known,
+                   const std::string& name, const std::string& value) {
+    if (std::find(known.begin(), known.end(), name) == known.end())
+        throw Error(ErrorCode::invalid_argument,
+                    "the parameter '" + name + "' is not known here; known are " + listed(known));
     if (name == "normalize")
         parameters.normalize = flag(name, value);
     else if (name == "encoding_format")
         parameters.base64 = is_base64(value);
+    else if (name == "tags" || name == "top_k")
+        parameters.tags = tags(name, value);
+    else if (name == "threshold")
+        parameters.threshold = threshold(value);
+    else if (name == "duplicates" && !flag(name, value))
+        parameters.threshold.reset();
+    else if (name == "duplicates")
+        parameters.threshold = parameters.threshold.value_or(kDefaultThreshold);
     else if (name == "model")
         parameters.model = value;
     else if (name == "priority")
         parameters.schedule.priority = priority(value);
     else if (name == "timeout_ms")
         parameters.schedule.timeout = timeout(value);
-    else
-        YEOUL_REQUIRE(false, "the parameter '" << name
-                                               << "' is not known; known are normalize, "
-                                                  "encoding_format, model, priority and "
-                                                  "timeout_ms");
 }
 
 void require_model(const std::string& asked, const std::string& served) {

@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include <yeoul/engine.h>
 
@@ -15,16 +17,22 @@ struct Schedule {
     std::optional<std::chrono::microseconds> timeout; // from the head of the request on
 };
 
-struct EmbedParameters {
+constexpr double kDefaultThreshold = 0.95; // as of engine-run
+constexpr int kDefaultTags = 5;
+
+struct PhotoParameters {
     bool normalize = false;
-    bool base64 = false; // encoding_format: vectors as base64 of little-endian float32
-    std::string model;   // empty: the one that is served
+    bool base64 = false;             // encoding_format: vectors as base64 of little-endian float32
+    int tags = 0;                    // labels for each photo
+    std::optional<double> threshold; // of near-duplicates, when they are asked for
+    std::string model;               // empty: the one that is served
     Schedule schedule;
 };
 
-/// Throws `Error`, code `invalid_argument`, for a name that is not known and a value that does not
-/// fit.
-void set_parameter(EmbedParameters& parameters, const std::string& name, const std::string& value);
+/// Throws `Error`, code `invalid_argument`, for a name that is not among `known` and a value that
+/// does not fit.
+void set_parameter(PhotoParameters& parameters, std::span<const std::string_view> known,
+                   const std::string& name, const std::string& value);
 
 /// Throws `HttpError` 404 when `asked` is neither empty nor `served`.
 void require_model(const std::string& asked, const std::string& served);

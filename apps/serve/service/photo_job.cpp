@@ -3,6 +3,8 @@
 #include <bit>
 #include <cmath>
 #include <cstdio>
+#include <exception>
+#include <memory>
 
 #include <nlohmann/json.hpp>
 
@@ -45,15 +47,21 @@ std::string server_timing(const StageTimes& mean, double receive_ms, double seri
 
 /// What is left of a request once its photos are with the engine.
 struct Errand {
+    Context& context;
     std::string target;
     Clock::time_point begun;
     double receive_ms;
     size_t body_bytes;
+    std::optional<double> threshold;
+    std::stop_token gone;
+    Responder respond;
+    MakeReply make_reply;
+    Answers answers = {};
+    std::exception_ptr failure = nullptr; // of the comparison
 };
 
-void tell_if_slow(Context& context, const Errand& errand, const StageTimes& mean, size_t photos,
-                  int status, double total_ms) {
-    const auto kept_back = context.slow_log.admit(Clock::now(), total_ms);
+void tell_if_slow(const Errand& errand, const StageTimes& mean, int status, double total_ms) {
+    const auto kept_back = errand.context.slow_log.admit(Clock::now(), total_ms);
     if (!kept_back)
         return;
     char text[512];
@@ -62,9 +70,9 @@ void tell_if_slow(Context& context, const Errand& errand, const StageTimes& mean
                   "preprocess %.0f, queue %.0f, compute %.0f), %zu photos, %.1f MB; %lld more were "
                   "slow since the last of these lines",
                   errand.target.c_str(), status, total_ms, errand.receive_ms, mean.decode_ms,
-                  mean.preprocess_ms, mean.queue_ms, mean.compute_ms, photos,
+                  mean.preprocess_ms, mean.queue_ms, mean.compute_ms, errand.answers.results.size(),
                   static_cast<double>(errand.body_bytes) / 1e6, static_cast<long long>(*kept_back));
-    context.options.log(LogLevel::warning, text);
+    errand.context.options.log(LogLevel::warning, text);
 }
 
 /// The refusal of a request that the engine admitted no photo of; else nothing.
@@ -81,23 +89,43 @@ std::optional<HttpReply> refused_whole(const std::vector<Result>& results) {
     return reply;
 }
 
-HttpReply finish(Context& context, const Errand& errand, const std::vector<Result>& results,
-                 const MakeReply& make_reply) {
+/// Empty when the request did not fail. A form whose photos failed did not.
+std::optional<FailureReason> failure_of(const Errand& errand, int status) {
+    if (errand.gone.stop_requested())
+        return FailureReason::canceled;
+    switch (status) {
+    case 200:
+        return std::nullopt;
+    case 429: // the queue was full
+    case 504: // the deadline passed
+        return FailureReason::rejected;
+    case 500:
+    case 503:
+        return FailureReason::backend;
+    default:
+        return FailureReason::other;
+    }
+}
+
+HttpReply finish(const Errand& errand) {
     const Clock::time_point start = Clock::now();
     HttpReply reply;
     try {
-        std::optional<HttpReply> refusal = refused_whole(results);
-        reply = refusal ? std::move(*refusal) : make_reply(results);
+        std::optional<HttpReply> refusal = refused_whole(errand.answers.results);
+        if (!refusal && errand.failure)
+            std::rethrow_exception(errand.failure);
+        reply = refusal ? std::move(*refusal) : errand.make_reply(errand.answers);
     } catch (...) {
         reply = reply_to_exception();
     }
     const double serialize_ms = milliseconds(Clock::now() - start);
     const double total_ms = milliseconds(Clock::now() - errand.begun);
-    const StageTimes mean = mean_times(results);
+    const StageTimes mean = mean_times(errand.answers.results);
     reply.headers.push_back(
         {"Server-Timing", server_timing(mean, errand.receive_ms, serialize_ms, total_ms)});
-    context.metrics.photo_request_done(reply.status == 200, serialize_ms, total_ms);
-    tell_if_slow(context, errand, mean, results.size(), reply.status, total_ms);
+    errand.context.metrics.photo_request_done(failure_of(errand, reply.status), serialize_ms,
+                                              total_ms);
+    tell_if_slow(errand, mean, reply.status, total_ms);
     return reply;
 }
 
@@ -110,30 +138,71 @@ void note_lost_device(Context& context, const std::vector<Result>& results) {
         }
 }
 
+void reply(const std::shared_ptr<const Errand>& errand) {
+    errand->respond.make([errand] { return finish(*errand); });
+}
+
+void compare(Errand& errand) {
+    if (errand.gone.stop_requested())
+        return;
+    try {
+        std::vector<std::vector<float>> vectors; // an empty one where a photo failed
+        for (const Result& result : errand.answers.results)
+            vectors.push_back(result.embedding);
+        errand.answers.duplicates =
+            errand.context.engine.load()->duplicates(vectors, *errand.threshold);
+    } catch (...) {
+        errand.failure = std::current_exception();
+    }
+}
+
+void require_countable(const Context& context, const PhotoJob& job) {
+    const size_t count = job.photos.size(), most = context.options.most_photos;
+    YEOUL_REQUIRE(count > 0, "there is no photo in the request");
+    YEOUL_REQUIRE(count <= most, "the request has " << count << " photos, may have " << most
+                                                    << "; send fewer at once");
+}
+
+void require_labels(const Context& context) {
+    require_text(context);
+    if (!context.labels.labels())
+        throw HttpError(409, "no_labels",
+                        "there are no labels to tag with; set them with PUT /v1/labels");
+}
+
 } // namespace
 
 void run_photo_job(Context& context, Call call, PhotoJob job, MakeReply make_reply) {
+    require_countable(context, job);
+    if (job.tags > 0)
+        require_labels(context);
     const size_t count = job.photos.size();
-    YEOUL_REQUIRE(count > 0, "there is no photo in the request");
-    YEOUL_REQUIRE(count <= context.options.most_photos,
-                  "the request has " << count << " photos, may have " << context.options.most_photos
-                                     << "; send fewer at once");
     Request request{.photos = std::move(job.photos),
                     .normalize = job.normalize,
+                    .tags = job.tags,
                     .priority = job.schedule.priority,
                     .stop = call.request.gone};
     if (job.schedule.timeout)
         request.deadline = call.request.begun + *job.schedule.timeout;
-    const Errand errand{.target = call.request.head.target,
-                        .begun = call.request.begun,
-                        .receive_ms = call.request.receive_ms,
-                        .body_bytes = call.request.head.content_length.value_or(0)};
-    auto on_done = [&context, errand, respond = call.respond,
-                    make_reply = std::move(make_reply)](std::vector<Result> results) {
-        context.metrics.photos_done(results);
-        note_lost_device(context, results);
-        respond.make([&context, errand, results = std::move(results), make_reply] {
-            return finish(context, errand, results, make_reply);
+    const auto errand =
+        std::make_shared<Errand>(Errand{.context = context,
+                                        .target = std::move(call.request.head.target),
+                                        .begun = call.request.begun,
+                                        .receive_ms = call.request.receive_ms,
+                                        .body_bytes = call.request.head.content_length.value_or(0),
+                                        .threshold = job.threshold,
+                                        .gone = std::move(call.request.gone),
+                                        .respond = std::move(call.respond),
+                                        .make_reply = std::move(make_reply)});
+    auto on_done = [errand](std::vector<Result> results) {
+        errand->context.metrics.photos_done(results);
+        note_lost_device(errand->context, results);
+        errand->answers.results = std::move(results);
+        if (!errand->threshold)
+            return reply(errand);
+        errand->context.comparisons.run([errand] {
+            compare(*errand);
+            reply(errand);
         });
     };
     context.metrics.photos_begun(count);

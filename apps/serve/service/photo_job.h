@@ -18,16 +18,22 @@ namespace yeoul::serve {
 struct PhotoJob {
     std::vector<Photo> photos;
     bool normalize = false;
+    int tags = 0;                    // labels for each photo
+    std::optional<double> threshold; // of near-duplicates; empty: they are not looked for
     Schedule schedule = {};
 };
 
-/// One result per photo, in order, to the reply. Runs on the connection's thread; what it throws
-/// becomes the reply.
-using MakeReply = std::function<HttpReply(const std::vector<Result>& results)>;
+struct Answers {
+    std::vector<Result> results; // one per photo, in order
+    Duplicates duplicates;       // among the photos that did not fail
+};
+
+/// Runs on the connection's thread; what it throws becomes the reply.
+using MakeReply = std::function<HttpReply(const Answers& answers)>;
 
 /// Submits the photos and answers the call when they are done; with a 429 when the engine refused
-/// them together. Throws `Error` for a job without
-/// photos or with too many.
+/// them together. Throws `Error` for a job without photos or with too many, and for tags when there
+/// are no labels.
 void run_photo_job(Context& context, Call call, PhotoJob job, MakeReply make_reply);
 
 /// Throws the error of the first photo that failed, where a protocol has no place for errors of

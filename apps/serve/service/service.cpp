@@ -15,7 +15,7 @@ constexpr std::string_view kNoRoute = "none";
 
 std::vector<Route> all_routes() {
     std::vector<Route> all;
-    for (auto part : {v1_routes, openai_routes, kserve_routes, operation_routes})
+    for (auto part : {v1_routes, label_routes, openai_routes, kserve_routes, operation_routes})
         for (Route& route : part())
             all.push_back(std::move(route));
     return all;
@@ -77,7 +77,9 @@ Service::Service(ServiceOptions options)
                                                                       names_of(routes_)),
                                                    .slow_log = SlowLog(options.slow_request)} {}
 
-void Service::open(PhotoEngine& engine) {
+void Service::open(PhotoEngine& engine, const std::optional<Labels>& labels) {
+    if (labels && context_.labels.reserve())
+        context_.labels.replace(engine, *labels);
     check_canary(engine);
     context_.engine = &engine;
     context_.metrics.ready(true, &engine.info(), &engine.device());
@@ -92,6 +94,11 @@ void Service::drain() {
         context_.state.compare_exchange_strong(loading, ServiceState::draining);
     }
     context_.metrics.ready(false, nullptr, nullptr);
+}
+
+void Service::close() {
+    context_.label_jobs.finish();
+    context_.comparisons.finish();
 }
 
 void Service::count_connections(std::function<ServerCounts()> counts) {

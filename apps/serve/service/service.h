@@ -1,6 +1,7 @@
 // The photo service: routes, keys and states over an engine.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,12 +13,14 @@ class Service : public Application {
 public:
     explicit Service(ServiceOptions options);
 
-    /// Takes photos once the canary, a small built-in photo, has come back as a vector. `engine`
-    /// outlives the service or is closed after the last request was answered. Throws the canary's
-    /// `Error`.
-    void open(PhotoEngine& engine);
+    /// Sets the labels, and takes photos once the canary, a small built-in photo, has come back as
+    /// a vector. `engine` outlives the service or is closed after `close`. Throws the `Error` of
+    /// the labels or the canary.
+    void open(PhotoEngine& engine, const std::optional<Labels>& labels = {});
     /// Refuses what comes from here on.
     void drain();
+    /// After the last request was answered: returns when nothing uses the engine any more.
+    void close();
     ServiceState state() const { return context_.state; }
     void count_connections(std::function<ServerCounts()> counts);
 
