@@ -22,7 +22,7 @@ const char* text(CopyKind kind) {
 
 } // namespace
 
-TracedBackend::TracedBackend(std::unique_ptr<Backend> inner, Trace& trace)
+TracedBackend::TracedBackend(std::shared_ptr<Backend> inner, Trace& trace)
     : ForwardingBackend(*inner), owned_(std::move(inner)), trace_(trace),
       start_(std::make_unique<Event>(backend())) {
     const Stream stream(backend());

@@ -18,7 +18,7 @@ namespace yeoul {
 /// order of its creation. The events cost a few microseconds each on a GPU.
 class TracedBackend final : public ForwardingBackend {
 public:
-    TracedBackend(std::unique_ptr<Backend> inner, Trace& trace);
+    TracedBackend(std::shared_ptr<Backend> inner, Trace& trace);
     ~TracedBackend() override;
 
     /// Adds what ran to the trace. Nothing is enqueued any more. Waits for the device.
@@ -44,7 +44,7 @@ private:
     std::unique_ptr<Event> take_event();
     void collect(bool all);
 
-    std::unique_ptr<Backend> owned_;
+    std::shared_ptr<Backend> owned_;
     Trace& trace_;
     std::mutex mutex_; // guards what follows
     std::map<void*, std::string> rows_;

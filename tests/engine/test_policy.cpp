@@ -376,3 +376,22 @@ TEST_CASE("policy: a stream gets its next batch shortly before the one on it sho
     policy.batch_done(24'000'000, 0);
     CHECK(policy.unfinished() == 0);
 }
+
+TEST_CASE("policy: a full batch waits for its last photo, or until the first is due") {
+    Policy policy({.latency_target_ns = 30 * kMs, .full_batches = true}, table());
+    admit(policy, 0, 15);
+    Decision decision = policy.next(0);
+    REQUIRE(decision.kind == Decision::wait);
+    CHECK(decision.until_ns == 30 * kMs);
+    admit(policy, kMs, 2);
+    decision = policy.next(kMs);
+    REQUIRE(decision.kind == Decision::launch);
+    CHECK(decision.bucket == 2);
+    CHECK(decision.batch.size() == 16);
+    policy.batch_done(13 * kMs, 0);
+    CHECK(policy.next(30 * kMs).kind == Decision::wait); // the other came at 1 ms
+    decision = policy.next(31 * kMs);
+    REQUIRE(decision.kind == Decision::launch);
+    CHECK(decision.bucket == 2); // one graph: the rest is padding
+    CHECK(decision.batch.size() == 1);
+}

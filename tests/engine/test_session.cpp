@@ -147,6 +147,40 @@ TEST_CASE("simt: session: photos get their tags in the pass that computes them")
     CHECK(gpu.stats().device_allocations_since_ready == 0);
 }
 
+TEST_CASE("session: an instance beside another shares its weights and nothing else") {
+    for (const bool host : {true, false}) {
+        if (!host && kSlowSanitizer)
+            continue;
+        Session first(host ? make_cpu_backend(1) : make_fp16_backend(), options());
+        Session second(first, options());
+        const std::vector<Photo> album = photos(host ? 30 : 5);
+        // At the same time.
+        std::promise<std::vector<Result>> promise;
+        first.submit({.photos = album},
+                     [&](std::vector<Result> results) { promise.set_value(std::move(results)); });
+        const std::vector<Result> other = embed(second, album);
+        const std::vector<Result> results = promise.get_future().get();
+        for (size_t i = 0; i < album.size(); ++i) {
+            REQUIRE_FALSE(results[i].error.has_value());
+            REQUIRE_FALSE(other[i].error.has_value());
+            CHECK(distance(other[i].embedding, results[i].embedding).cosine >= 0.9999);
+        }
+        const auto reserved = [](const Session& session, const std::string& tag) {
+            int64_t bytes = 0;
+            for (const MemoryUse& use : session.stats().memory)
+                bytes += use.tag == tag ? use.reserved_bytes : 0;
+            return bytes;
+        };
+        CHECK(reserved(first, "weights") > 0);
+        CHECK(reserved(second, "weights") == 0);
+        CHECK(second.stats().weight_bytes == 0);
+        CHECK(reserved(second, "activations") == reserved(first, "activations"));
+        CHECK(second.stats().photos == static_cast<int64_t>(album.size()));
+        CHECK(second.stats().device_allocations_since_ready == 0);
+        CHECK_THROWS_AS(second.embed_text({"no text here"}), Error);
+    }
+}
+
 TEST_CASE("session: a thousand requests take no memory of the device") {
     for (const bool host : {true, false}) {
         if (!host && kSlowSanitizer)
