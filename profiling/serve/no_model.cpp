@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "apps/serve/http/freed_memory.h"
 #include "apps/serve/http/server.h"
 #include "apps/serve/service/photo_engine.h"
 #include "apps/serve/service/service.h"
@@ -91,6 +92,7 @@ private:
 
 int main(int argc, char** argv) try {
     YEOUL_REQUIRE(argc == 4, "usage: serve_no_model PORT IO_THREADS DIM");
+    serve::keep_freed_memory();
     sigset_t stops; // blocked before threads are made, which inherit that
     sigemptyset(&stops);
     sigaddset(&stops, SIGTERM);
