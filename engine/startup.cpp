@@ -146,7 +146,7 @@ Prepared prepare_beside(Backend& backend, const Prepared& first, const PlanReque
     prepared.pipeline =
         std::make_unique<Pipeline>(backend, memory.lanes(), model, batches,
                                    PipelineShape::of(model, backend.properties(), batches.back(),
-                                                     request.streams, request.threads),
+                                                     request.streams, request.threads, false),
                                    prepared.opened.preprocessor, decode);
     limit_sources(prepared);
     memory.empty_cache();
