@@ -42,7 +42,7 @@ std::string EmptyStages::prepare(const Photo&, int, Result&) {
     return {};
 }
 
-void EmptyStages::launch(int stream, int bucket, std::span<const int>) {
+void EmptyStages::launch(int stream, int bucket, std::span<const int>, bool) {
     if (!takes_time_)
         return;
     Lane& lane = *lanes_[stream];

@@ -20,7 +20,7 @@ public:
                 bool takes_time);
 
     std::string prepare(const Photo& photo, int slot, Result& result) override;
-    void launch(int stream, int bucket, std::span<const int> slots) override;
+    void launch(int stream, int bucket, std::span<const int> slots, bool tags) override;
     BatchOutput wait(int stream) override;
 
 private:

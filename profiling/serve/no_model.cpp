@@ -47,6 +47,9 @@ public:
             changed_.notify_all();
     }
     bool ready() const override { return true; }
+    bool has_text() const override { return false; }
+    void set_labels(const Labels&) override {}
+    Duplicates duplicates(const std::vector<std::vector<float>>&, double) override { return {}; }
     const ModelInfo& info() const override { return info_; }
     const DeviceInfo& device() const override { return device_; }
     EngineStats stats() const override { return {}; }
