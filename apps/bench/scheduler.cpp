@@ -30,6 +30,8 @@ struct SchedulerFlags {
 };
 
 constexpr int kDim = 512;
+/// As an engine on a GPU: the next pass is there before the last one ends.
+constexpr int64_t kLeadNs = 300'000;
 
 // ---- host time
 
@@ -44,12 +46,15 @@ struct HostTime {
     double mean_batch = 0;
 };
 
-/// Photos one by one, as many as the queue takes, through passes of up to `batch` that take no
-/// time: the processor's time of every thread, the caller's included.
+/// Photos one by one, as many as the queue takes, through full passes of `batch` that take no time:
+/// the processor's time of every thread, the caller's included.
 HostTime saturate(int batch, int64_t photos) {
+    photos = (photos + batch - 1) / batch * batch;
     const CostTable table(std::vector<BatchCost>{{batch, 1.0}});
     PolicyConfig config;
     config.max_wait_ns = kNever;
+    config.full_batches = true;
+    config.latency_target_ns = 3'600'000'000'000; // nobody is due
     EmptyStages stages(table, config.streams, kDim, 0, false);
     Scheduler scheduler(stages, {config, table, kDim, {}});
     constexpr int kMostInFlight = 1024;
@@ -149,6 +154,7 @@ Side threaded(const ArmSetup& setup, const std::vector<AlbumArrival>& arrivals) 
     config.decode_workers = setup.cores;
     config.latency_target_ns = setup.target_ns;
     config.max_wait_ns = kNever;
+    config.lead_ns = kLeadNs;
     EmptyStages stages(setup.table, config.streams, kDim, setup.decode_ns, true);
     Scheduler scheduler(stages, {config, setup.table, kDim, {}});
     SchedulerTarget target(scheduler, setup.deadlines ? setup.target_ns : 0);

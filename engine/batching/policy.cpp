@@ -295,7 +295,8 @@ Choice Policy::choose(int64_t now, int64_t start) const {
 bool Policy::launch_next(int64_t now, Decision& decision) {
     if (!batch_is_due(now))
         return false;
-    if (config_.shared_cores && (young_decodes(now) > 0 || !devices_turn(now)))
+    // Once one stream runs nothing is decoded, and the others may as well have what is ready.
+    if (config_.shared_cores && (young_decodes(now) > 0 || (!any_running() && !devices_turn(now))))
         return false;
     Stream* stream = next_stream(now);
     if (!stream)

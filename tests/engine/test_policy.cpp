@@ -395,3 +395,26 @@ TEST_CASE("policy: a full batch waits for its last photo, or until the first is 
     CHECK(decision.bucket == 2); // one graph: the rest is padding
     CHECK(decision.batch.size() == 1);
 }
+
+TEST_CASE("policy: on shared cores every stream gets what is ready once it is the device's turn") {
+    Policy policy({.decode_workers = 2, .streams = 2, .shared_cores = true},
+                  CostTable(std::vector<BatchCost>{{1, 4000}}));
+    admit(policy, 0, 10, kNever, kMs);
+    int64_t now = 0;
+    Decision decision = policy.next(now);
+    for (std::vector<ItemId> decoding; decision.kind != Decision::launch; ++now) {
+        for (; decision.kind == Decision::start_decode; decision = policy.next(now))
+            decoding.push_back(decision.item.id);
+        if (decision.kind == Decision::launch)
+            break;
+        REQUIRE_FALSE(decoding.empty());
+        policy.decoded(now, decoding.back(), true);
+        decoding.pop_back();
+        decision = policy.next(now);
+    }
+    const int first = decision.stream;
+    decision = policy.next(now);
+    REQUIRE(decision.kind == Decision::launch); // photos that wait for a decode hold nobody up
+    CHECK(decision.stream != first);
+    CHECK(policy.next(now).kind == Decision::wait);
+}
