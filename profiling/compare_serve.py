@@ -103,24 +103,25 @@ def least_cosine(contenders):
     return least
 
 
-def measure(options, contenders, alone):
-    """{concurrency: {name: [round, ...]}}"""
-    found = {}
-    for server in contenders:  # warm up
+def warm_up(contenders, alone):
+    for server in contenders:
         load.closed_loop(server.url, server.requests(), 8, 1)
     alone.per_second(16)
-    for concurrency in options.concurrency:
-        rounds = {server.name: [] for server in contenders} | {"engine": []}
-        for turn in range(options.rounds):
-            for server in contenders[turn % len(contenders):] + contenders[:turn % len(contenders)]:
-                rounds[server.name].append(
-                    load.closed_loop(server.url, server.requests(), concurrency, options.seconds))
-                time.sleep(QUIET_S)
-            rounds["engine"].append({"per_second": alone.per_second(64)})
+
+
+def measure(options, contenders, alone, concurrency):
+    """{name: [round, ...]}"""
+    rounds = {server.name: [] for server in contenders} | {"engine": []}
+    for turn in range(options.rounds):
+        for server in contenders[turn % len(contenders):] + contenders[:turn % len(contenders)]:
+            rounds[server.name].append(
+                load.closed_loop(server.url, server.requests(), concurrency, options.seconds))
             time.sleep(QUIET_S)
-            print(f"concurrency {concurrency}, round {turn + 1} of {options.rounds}", file=sys.stderr)
-        found[str(concurrency)] = rounds
-    return found
+        rounds["engine"].append({"per_second": alone.per_second(options.alone)})
+        time.sleep(QUIET_S)
+        rates = ", ".join(f"{name} {rounds[name][-1]['per_second']:.1f}" for name in rounds)
+        print(f"concurrency {concurrency}, round {turn + 1} of {options.rounds}: {rates} photos/s", file=sys.stderr)
+    return rounds
 
 
 def table(values):
@@ -162,6 +163,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20, help="of new requests, per server and round")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--alone", type=int, default=64, help="photos for the engine without a server, per round")
     parser.add_argument("--most", type=int, default=32, help="photos in one forward pass of the queue peer")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/cpu/bin")
     parser.add_argument("--serve-flags", default="", help="more flags for engine-serve")
@@ -179,14 +181,15 @@ def main():
                   "serve_flags": options.serve_flags, "engine_batch": alone.about["batch"],
                   "photos": {"count": len(photos()),
                              "mean_bytes": statistics.mean(file.stat().st_size for file in photos())},
-                  "least_cosine": least_cosine(contenders), "seconds": options.seconds}
-        rounds = measure(options, contenders, alone)
-    old = HERE / "results" / processor()[1] / f"{stem}.json"
-    if options.merge and old.exists() and (before := json.loads(old.read_text()))["commit"] == values["commit"]:
-        rounds = before["rounds"] | rounds
-    values["rounds"] = rounds
+                  "least_cosine": least_cosine(contenders), "seconds": options.seconds, "rounds": {}}
+        old = HERE / "results" / processor()[1] / f"{stem}.json"
+        if options.merge and old.exists() and (before := json.loads(old.read_text()))["commit"] == values["commit"]:
+            values["rounds"] = before["rounds"]
+        warm_up(contenders, alone)
+        for concurrency in options.concurrency:
+            values["rounds"][str(concurrency)] = measure(options, contenders, alone, concurrency)
+            write(stem, table(values), json.dumps(values, indent=1) + "\n")  # each: a long run may be stopped
     print(table(values))
-    write(stem, table(values), json.dumps(values, indent=1) + "\n")
 
 
 if __name__ == "__main__":
