@@ -183,7 +183,7 @@ class Page:
 
 
 def main():
-    program, source = sys.argv[1], pathlib.Path(sys.argv[2])
+    program, source = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
     screenshots = pathlib.Path(sys.argv[3]) if len(sys.argv) > 3 else None
     if webdriver.missing():
         print("skipped: " + " and ".join(webdriver.missing()) + " not found; apt-get install chromium chromium-driver (250 MB)")
