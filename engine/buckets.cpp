@@ -124,6 +124,13 @@ TimedBuckets time_buckets(const std::vector<BatchCost>& proposed, bool keep_larg
             break;
         timed.push_back({proposed[i].batch, measure_us(static_cast<int>(i))});
         left -= timed.back().us;
+        // The first pass pays for cold caches and threads that wake, and all that there is no time
+        // for follows from it: a second and a third one count as well.
+        for (int run = 1; i == 0 && run < kRuns && timed[0].us < left; ++run) {
+            const double us = measure_us(0);
+            left -= us;
+            timed[0].us = std::min(timed[0].us, us);
+        }
         round += timed.back().us;
     }
     // All of them again, not one of them thrice: what disturbs the machine for a moment then

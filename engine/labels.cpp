@@ -180,11 +180,14 @@ Tagger::Tagger(Backend& backend, Device& memory, Numerics numerics, std::vector<
 
 Tagger::~Tagger() = default;
 
-void Tagger::replace(const Labels& labels, TextEncoder& encoder) {
-    auto made =
-        std::make_shared<const LabelSet>(labels, encoder, backend_, memory_, numerics_, batches_);
+std::shared_ptr<const LabelSet> Tagger::make(const Labels& labels, TextEncoder& encoder) const {
+    return std::make_shared<const LabelSet>(labels, encoder, backend_, memory_, numerics_,
+                                            batches_);
+}
+
+void Tagger::replace(std::shared_ptr<const LabelSet> labels) noexcept {
     const std::lock_guard lock(labels_mutex_);
-    labels_ = std::move(made);
+    labels_.swap(labels); // the old ones end without the lock
 }
 
 std::shared_ptr<const LabelSet> Tagger::labels() const {
@@ -195,11 +198,6 @@ std::shared_ptr<const LabelSet> Tagger::labels() const {
 std::vector<std::vector<Tag>> Tagger::tag(std::span<const std::vector<float>> vectors, int count) {
     const std::shared_ptr<const LabelSet> labels = this->labels();
     YEOUL_REQUIRE(labels != nullptr, "there are no labels to tag with; set them first");
-    return tag(*labels, vectors, count);
-}
-
-std::vector<std::vector<Tag>> Tagger::tag(const LabelSet& labels,
-                                          std::span<const std::vector<float>> vectors, int count) {
     YEOUL_REQUIRE(count >= 1, "tags is " << count << ", must be at least 1");
     for (const std::vector<float>& vector : vectors)
         YEOUL_REQUIRE(vector.size() == static_cast<size_t>(dim_),
@@ -208,9 +206,8 @@ std::vector<std::vector<Tag>> Tagger::tag(const LabelSet& labels,
     std::vector<std::vector<Tag>> tags;
     while (tags.size() < vectors.size()) {
         const auto left = vectors.subspan(tags.size());
-        const int most = static_cast<int>(std::min<size_t>(left.size(), batches_.back()));
-        const auto batch = std::prev(std::upper_bound(batches_.begin(), batches_.end(), most));
-        for (auto& found : tag_batch(labels, left.first(*batch), count))
+        const size_t most = std::min<size_t>(left.size(), batches_.back());
+        for (auto& found : tag_batch(*labels, left.first(most), count))
             tags.push_back(std::move(found));
     }
     return tags;
@@ -219,13 +216,15 @@ std::vector<std::vector<Tag>> Tagger::tag(const LabelSet& labels,
 std::vector<std::vector<Tag>>
 Tagger::tag_batch(const LabelSet& labels, std::span<const std::vector<float>> vectors, int count) {
     Buffers& b = *buffers_;
-    const int batch = static_cast<int>(vectors.size()), kept = labels.kept();
+    const int photos = static_cast<int>(vectors.size()), kept = labels.kept();
+    const int batch = *std::lower_bound(batches_.begin(), batches_.end(), photos);
     auto* const embeds = static_cast<float*>(b.host_embeds.get());
     auto* const norms = static_cast<float*>(b.host_norms.get());
-    for (int i = 0; i < batch; ++i) {
+    for (int i = 0; i < photos; ++i) {
         std::copy(vectors[i].begin(), vectors[i].end(), embeds + static_cast<size_t>(i) * dim_);
         norms[i] = static_cast<float>(length({vectors[i].begin(), vectors[i].end()}));
     }
+    std::fill(norms + photos, norms + batch, 0.0F); // rows of padding get no label
     const size_t arena_bytes = labels.activation_bytes(batch);
     const DeviceMemory arena = make_device_memory(memory_, arena_bytes);
     const View device_embeds(b.embeds.get(), DType::f32, {batch, dim_});
@@ -258,7 +257,7 @@ Tagger::tag_batch(const LabelSet& labels, std::span<const std::vector<float>> ve
     const auto* probabilities = static_cast<const float*>(b.host_probabilities.get());
     const auto* indices = static_cast<const int32_t*>(b.host_indices.get());
     std::vector<std::vector<Tag>> tags(vectors.size());
-    for (int i = 0; i < batch; ++i)
+    for (int i = 0; i < photos; ++i)
         for (int rank = 0; rank < std::min(count, kept); ++rank) {
             const size_t at = static_cast<size_t>(i) * kept + rank;
             if (const int label = indices[at]; label >= 0)

@@ -27,7 +27,7 @@ std::string in_template(const std::string& form, const std::string& label);
 /// the model's context.
 void check_labels(const Labels& labels, const TextEncoder& encoder);
 
-/// Never changes once made; shared with the photos that are being tagged by it.
+/// Never changes once made; shared with the batches that are being tagged by it.
 class LabelSet {
 public:
     /// Checks and embeds the labels; `memory` is a view of the backend's device. Throws what
@@ -62,11 +62,14 @@ private:
 /// The set in force, replaced while photos are tagged. Safe to use from several threads.
 class Tagger {
 public:
+    /// `batches`: the sizes, ascending, that a call is cut into or padded to.
     Tagger(Backend& backend, Device& memory, Numerics numerics, std::vector<int> batches, int dim);
     ~Tagger();
 
-    /// Photos tagged from here on use the new labels; those under way finish with the old ones.
-    void replace(const Labels& labels, TextEncoder& encoder);
+    /// Embeds them and makes them ready for `replace`.
+    std::shared_ptr<const LabelSet> make(const Labels& labels, TextEncoder& encoder) const;
+    /// Vectors tagged from here on use the new labels; those under way finish with the old ones.
+    void replace(std::shared_ptr<const LabelSet> labels) noexcept;
     /// nullptr before the first `replace`.
     std::shared_ptr<const LabelSet> labels() const;
 
@@ -74,9 +77,6 @@ public:
     /// device. A vector without length or with NaN gets none. Throws `Error`, code
     /// `invalid_argument`: no labels, a vector of another length, a count below 1.
     std::vector<std::vector<Tag>> tag(std::span<const std::vector<float>> vectors, int count);
-    /// With a set that is no longer the one in force, perhaps.
-    std::vector<std::vector<Tag>> tag(const LabelSet& labels,
-                                      std::span<const std::vector<float>> vectors, int count);
 
 private:
     struct Buffers;

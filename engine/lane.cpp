@@ -9,12 +9,17 @@ size_t aligned(size_t bytes) {
     return (bytes + Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment;
 }
 
+size_t tag_bytes(int batch, int kept) {
+    return static_cast<size_t>(batch) * kept * (sizeof(float) + sizeof(int32_t));
+}
+
 } // namespace
 
-LaneMemory::LaneMemory(Device& memory, size_t arena, int capacity, int dim, bool host)
+LaneMemory::LaneMemory(Device& memory, size_t arena, int capacity, int dim, bool host, bool tags)
     : embeds_offset(aligned(sizeof(float) * capacity)),
-      output_bytes(embeds_offset + sizeof(float) * capacity * dim), arena_bytes(arena),
-      arena(make_device_memory(memory, arena)),
+      output_bytes(embeds_offset + aligned(sizeof(float) * capacity * dim) +
+                   tag_bytes(capacity, tags ? TopKDesc::kMaxK : 0)),
+      arena_bytes(arena), arena(make_device_memory(memory, arena)),
       index(make_device_memory(memory, sizeof(int32_t) * capacity)),
       outputs(make_device_memory(memory, output_bytes)) {
     for (int i = 0; i < kPieces; ++i)
@@ -24,33 +29,67 @@ LaneMemory::LaneMemory(Device& memory, size_t arena, int capacity, int dim, bool
 }
 
 Lane::Lane(Backend& backend, Device& memory, VisionModel& model, const View& slots,
-           const std::vector<int>& batches)
+           const std::vector<int>& batches, bool tags)
     : backend_(backend), model_(model), slots_(slots), batches_(batches),
       memory_(memory, model.activation_bytes(batches.back()), batches.back(), model.dim(),
-              backend.properties().host_memory),
+              backend.properties().host_memory, tags),
       back_(memory), compute_(memory) {
     for (int i = 0; i < LaneMemory::kPieces; ++i)
-        times_.push_back(std::make_unique<Times>(backend));
+        in_flight_.push_back(std::make_unique<InFlight>(backend));
     for (int batch : batches_)
-        capture(batch);
+        graphs_.push_back(capture(batch, compute_, nullptr));
     warm_up();
 }
 
 Lane::~Lane() = default;
 
-void Lane::capture(int batch) {
+Lane::Outputs Lane::outputs(void* base, int batch, int kept) const {
+    const auto at = [&](size_t offset) { return static_cast<std::byte*>(base) + offset; };
+    const size_t tags = memory_.embeds_offset + aligned(sizeof(float) * batch * model_.dim());
+    return {{View(at(memory_.embeds_offset), DType::f32, {batch, model_.dim()}),
+             View(base, DType::f32, {batch})},
+            {View(at(tags), DType::f32, {batch, kept}),
+             View(at(tags + tag_bytes(batch, kept) / 2), DType::i32, {batch, kept})}};
+}
+
+size_t Lane::result_bytes(int batch, int kept) const {
+    const size_t vectors = sizeof(float) * batch * model_.dim();
+    return memory_.embeds_offset + (kept > 0 ? aligned(vectors) + tag_bytes(batch, kept) : vectors);
+}
+
+std::unique_ptr<Graph> Lane::capture(int batch, StreamRef stream, const TagGraphs* tagging) const {
     const VisionModel::Input in{slots_, View(memory_.index.get(), DType::i32, {batch})};
-    const VisionModel::Output out{View(output(memory_.outputs.get(), memory_.embeds_offset),
-                                       DType::f32, {batch, model_.dim()}),
-                                  View(memory_.outputs.get(), DType::f32, {batch})};
-    backend_.begin_capture(compute_);
+    const Outputs out =
+        outputs(memory_.outputs.get(), batch, tagging ? tagging->labels->kept() : 0);
+    backend_.begin_capture(stream);
     try {
-        model_.forward(in, out, Arena(memory_.arena.get(), memory_.arena_bytes), compute_);
-        graphs_.push_back(backend_.end_capture(compute_));
+        model_.forward(in, out.vectors, Arena(memory_.arena.get(), memory_.arena_bytes), stream);
+        if (tagging) {
+            const LabelSet& labels = *tagging->labels;
+            labels.tag(out.vectors.embeds, out.vectors.norms, out.tags,
+                       Arena(tagging->arena.get(), labels.activation_bytes(batch)), stream);
+        }
+        return backend_.end_capture(stream);
     } catch (...) {
-        backend_.abandon_capture(compute_);
+        backend_.abandon_capture(stream);
         throw;
     }
+}
+
+std::shared_ptr<const TagGraphs> Lane::capture_tags(std::shared_ptr<const LabelSet> labels,
+                                                    Device& memory) const {
+    const size_t arena_bytes = labels->activation_bytes(batches_.back());
+    auto tagging = std::make_shared<TagGraphs>(
+        TagGraphs{std::move(labels), make_device_memory(memory, arena_bytes), {}});
+    const Stream stream(memory); // the lane's own has batches
+    for (int batch : batches_)
+        tagging->graphs.push_back(capture(batch, stream, tagging.get()));
+    return tagging;
+}
+
+void Lane::use(std::shared_ptr<const TagGraphs> tagging) noexcept {
+    const std::lock_guard lock(tagging_mutex_);
+    tagging_.swap(tagging); // the old ones end without the lock
 }
 
 // The first photo must not pay for what happens once: pages of memory, threads of the math library.
@@ -76,11 +115,18 @@ void Lane::keep(const std::vector<int>& batches) {
     graphs_ = std::move(kept);
 }
 
-void Lane::launch(int bucket, std::span<const int> slots) {
+void Lane::launch(int bucket, std::span<const int> slots, bool tags) {
     YEOUL_REQUIRE(bucket >= 0 && bucket < static_cast<int>(batches_.size()) &&
                       slots.size() <= static_cast<size_t>(batches_[bucket]),
                   slots.size() << " photos in bucket " << bucket << " of " << batches_.size());
+    std::shared_ptr<const TagGraphs> tagging;
+    if (tags) {
+        const std::lock_guard lock(tagging_mutex_);
+        tagging = tagging_;
+        YEOUL_REQUIRE(tagging != nullptr, "there are no labels to tag with");
+    }
     try {
+        in_flight_[launched_]->tagging = std::move(tagging);
         enqueue(bucket, slots, launched_);
     } catch (...) {
         // What was enqueued still reads slots and index, which are the caller's after this.
@@ -92,29 +138,30 @@ void Lane::launch(int bucket, std::span<const int> slots) {
 
 void Lane::enqueue(int bucket, std::span<const int> slots, int place) {
     LaneMemory::Piece& piece = memory_.pieces[place];
-    Times& times = *times_[place];
-    const int batch = batches_[bucket];
+    InFlight& flight = *in_flight_[place];
+    const int batch = flight.batch = batches_[bucket];
+    const TagGraphs* const tagging = flight.tagging.get();
     auto* index = static_cast<int32_t*>(piece.index.get());
     std::copy(slots.begin(), slots.end(), index);
     std::fill(index + slots.size(), index + batch, -1);
     backend_.copy(memory_.index.get(), index, sizeof(int32_t) * batch, CopyKind::host_to_device,
                   compute_);
-    backend_.record(times.start, compute_);
-    backend_.launch(*graphs_[bucket], compute_);
-    backend_.record(times.stop, compute_);
+    backend_.record(flight.start, compute_);
+    backend_.launch(*(tagging ? tagging->graphs : graphs_)[bucket], compute_);
+    backend_.record(flight.stop, compute_);
 
     // Apart from what the next pass overwrites; from there on another stream has all the time that
     // the next pass takes.
-    const size_t bytes = memory_.embeds_offset + sizeof(float) * batch * model_.dim();
+    const size_t bytes = result_bytes(batch, tagging ? tagging->labels->kept() : 0);
     backend_.copy(piece.outputs.get(), memory_.outputs.get(), bytes, CopyKind::device_to_device,
                   compute_);
-    backend_.record(times.done, compute_);
+    backend_.record(flight.done, compute_);
     if (!piece.host_outputs)
         return;
-    backend_.wait(times.done, back_);
+    backend_.wait(flight.done, back_);
     backend_.copy(piece.host_outputs.get(), piece.outputs.get(), bytes, CopyKind::device_to_host,
                   back_);
-    backend_.record(times.done, back_);
+    backend_.record(flight.done, back_);
 }
 
 void Lane::drain() noexcept {
@@ -128,17 +175,28 @@ void Lane::drain() noexcept {
 
 BatchOutput Lane::wait() {
     const LaneMemory::Piece& piece = memory_.pieces[waited_];
-    Times& times = *times_[waited_];
+    InFlight& flight = *in_flight_[waited_];
     waited_ = (waited_ + 1) % LaneMemory::kPieces;
+    const std::shared_ptr<const TagGraphs> tagging = std::move(flight.tagging);
     try {
-        backend_.synchronize(EventRef(times.done));
+        backend_.synchronize(EventRef(flight.done));
     } catch (...) { // its slots are given away after this
         drain();
         throw;
     }
-    void* outputs = piece.host_outputs ? piece.host_outputs.get() : piece.outputs.get();
-    return {output(outputs, memory_.embeds_offset), output(outputs, 0),
-            backend_.elapsed_ms(times.start, times.stop)};
+    void* const base = piece.host_outputs ? piece.host_outputs.get() : piece.outputs.get();
+    const int kept = tagging ? tagging->labels->kept() : 0;
+    const Outputs out = outputs(base, flight.batch, kept);
+    BatchOutput output{.embeds = out.vectors.embeds.as<const float>(),
+                       .norms = out.vectors.norms.as<const float>(),
+                       .compute_ms = backend_.elapsed_ms(flight.start, flight.stop)};
+    if (tagging) {
+        output.labels = {tagging, &tagging->labels->names()};
+        output.probabilities = out.tags.probabilities.as<const float>();
+        output.indices = out.tags.indices.as<const int32_t>();
+        output.kept = kept;
+    }
+    return output;
 }
 
 } // namespace yeoul

@@ -25,6 +25,13 @@ batching::PolicyConfig policy_config(const EngineOptions& options, int threads, 
     return config;
 }
 
+loader::DecodeOptions decode_options(const EngineOptions& options) {
+    return {.max_pixels = options.max_pixels,
+            .exif_rotate = options.exif_rotate,
+            .alpha_on_white = !options.drop_alpha,
+            .fast = options.fast_decode};
+}
+
 void add_use(std::vector<MemoryUse>& uses, const AllocatorStats& stats, bool pinned) {
     for (int tag = 0; tag < kMemoryTags; ++tag) {
         const MemoryCounts& counts = stats.by_tag[tag];
@@ -40,21 +47,31 @@ void add_use(std::vector<MemoryUse>& uses, const AllocatorStats& stats, bool pin
 } // namespace
 
 Session::Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
-                 const std::vector<int>& batches)
-    : backend_(std::move(backend)) {
-    const auto start = std::chrono::steady_clock::now();
+                 const MeasuringOptions& measuring)
+    : trace_path_(options.trace), log_(options.log), backend_(std::move(backend)) {
+    const auto began = std::chrono::steady_clock::now();
+    if (!trace_path_.empty()) {
+        trace_.write(trace_path_); // who cannot write there should know now
+        backend_ = std::make_shared<TracedBackend>(std::move(backend_), trace_);
+    }
     PlanRequest request = plan_request(*backend_, options);
-    request.batches = batches;
-    prepared_ = prepare(*backend_, request,
-                        {.max_pixels = options.max_pixels,
-                         .exif_rotate = options.exif_rotate,
-                         .alpha_on_white = !options.drop_alpha,
-                         .fast = options.fast_decode},
-                        options.log);
+    request.batches = measuring.batches;
+    prepared_ = prepare(*backend_, request, decode_options(options), options.log);
     if (options.text)
         text_ = std::make_unique<TextSide>(*backend_, *backend_, options.model, request.numerics,
                                            batch_sizes(prepared_.plan.choice.buckets),
                                            prepared_.opened.info.dim);
+    start(options, request, measuring.full_batches);
+    load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+}
+
+Session::Session(Session& first, const EngineOptions& options) : backend_(first.backend_) {
+    const PlanRequest request = plan_request(*backend_, options);
+    prepared_ = prepare_beside(*backend_, first.prepared_, request, decode_options(options));
+    start(options, request, false);
+}
+
+void Session::start(const EngineOptions& options, const PlanRequest& request, bool full_batches) {
     const DeviceProperties& properties = backend_->properties();
     device_ = {.kind = properties.kind,
                .name = properties.name,
@@ -66,9 +83,25 @@ Session::Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
     Scheduler::Options scheduling{policy_config(options, request.threads, properties.host_memory),
                                   *prepared_.costs, prepared_.opened.info.dim, options.log};
     scheduling.policy.slots = prepared_.pipeline->intake().slots().shape[0];
-    scheduler_ = std::make_unique<Scheduler>(*prepared_.pipeline, std::move(scheduling));
+    scheduling.policy.full_batches = full_batches;
+    Stages* stages = prepared_.pipeline.get();
+    if (!trace_path_.empty())
+        stages = (traced_stages_ = std::make_unique<TracedStages>(*stages, trace_)).get();
+    scheduler_ = std::make_unique<Scheduler>(*stages, std::move(scheduling));
     ready_allocations_ = upstream_allocations();
-    load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Session::~Session() {
+    if (trace_path_.empty())
+        return;
+    scheduler_.reset(); // the last batch is to be in it
+    try {
+        static_cast<TracedBackend&>(*backend_).finish();
+        trace_.write(trace_path_);
+    } catch (const std::exception& error) {
+        if (log_)
+            log_(LogLevel::error, error.what());
+    }
 }
 
 TextSide& Session::text() const {
@@ -77,8 +110,12 @@ TextSide& Session::text() const {
 }
 
 void Session::submit(Request request, Scheduler::OnDone on_done) {
-    if (request.tags != 0)
-        add_tags(text(), request, on_done);
+    if (request.tags != 0) {
+        YEOUL_REQUIRE(request.tags >= 1 && request.tags <= TopKDesc::kMaxK,
+                      "tags is " << request.tags << ", must be 1 to " << TopKDesc::kMaxK);
+        YEOUL_REQUIRE(text().tagger.labels() != nullptr,
+                      "there are no labels to tag with; set them first");
+    }
     scheduler_->submit(std::move(request), std::move(on_done));
 }
 
@@ -87,7 +124,11 @@ std::vector<std::vector<float>> Session::embed_text(const std::vector<std::strin
 }
 
 void Session::set_labels(const Labels& labels) {
-    text().tagger.replace(labels, *text().encoder);
+    TextSide& side = text();
+    const std::lock_guard lock(side.replacing);
+    std::shared_ptr<const LabelSet> made = side.tagger.make(labels, *side.encoder);
+    prepared_.pipeline->use_labels(made, side.memory.lanes());
+    side.tagger.replace(std::move(made));
 }
 
 std::vector<std::vector<Tag>> Session::tag(const std::vector<std::vector<float>>& embeddings,
@@ -116,7 +157,8 @@ EngineStats Session::stats() const {
     const AllocatorStats pinned = prepared_.memory->pinned().stats();
     add_use(stats.memory, device, false);
     add_use(stats.memory, pinned, true);
-    stats.weight_bytes = static_cast<int64_t>(prepared_.opened.model->weight_bytes());
+    if (prepared_.opened.model) // else they are another's
+        stats.weight_bytes = static_cast<int64_t>(prepared_.opened.model->weight_bytes());
     stats.activation_bytes = static_cast<int64_t>(
         device.by_tag[static_cast<size_t>(MemoryTag::activations)].allocated_bytes);
     stats.staging_bytes = static_cast<int64_t>(pinned.total.allocated_bytes);

@@ -8,16 +8,27 @@
 
 #include "engine/batching/scheduler.h"
 #include "engine/startup.h"
+#include "engine/telemetry/traced.h"
 #include "engine/text_side.h"
 
 namespace yeoul {
 
+/// What only measurements ask for.
+struct MeasuringOptions {
+    std::vector<int> batches = {}; // the very sizes that get a graph
+    bool full_batches = false;     // as of PolicyConfig
+};
+
 class Session {
 public:
-    /// Throws as `Engine::open`. `options.device` is not looked at. `batches`, when given, are the
-    /// very sizes that get a graph: for measuring.
+    /// Throws as `Engine::open`. `options.device` is not looked at.
     Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
-            const std::vector<int>& batches = {});
+            const MeasuringOptions& measuring = {});
+    ~Session();
+    /// For measuring: an instance beside `first`, which outlives it and was opened with the same
+    /// options. It shares the device and the weights, without text; memory, streams, threads and
+    /// queue are its own. Throws `OutOfMemory`.
+    Session(Session& first, const EngineOptions& options);
 
     void submit(Request request, Scheduler::OnDone on_done);
     // As of `Engine`:
@@ -34,15 +45,20 @@ public:
     const Prepared& prepared() const { return prepared_; }
 
 private:
+    void start(const EngineOptions& options, const PlanRequest& request, bool full_batches);
     uint64_t upstream_allocations() const;
     TextSide& text() const;
 
-    std::unique_ptr<Backend> backend_;
+    std::filesystem::path trace_path_; // empty: nothing is traced
+    std::function<void(LogLevel, std::string_view)> log_;
+    Trace trace_;
+    std::shared_ptr<Backend> backend_;
     std::unique_ptr<TextSide> text_; // without EngineOptions::text: none
     Prepared prepared_;
     DeviceInfo device_;
     double load_seconds_ = 0;
     uint64_t ready_allocations_ = 0;
+    std::unique_ptr<TracedStages> traced_stages_;
     std::unique_ptr<Scheduler> scheduler_; // last: it ends before what it uses
 };
 

@@ -48,6 +48,11 @@ batching::CostTable time_graphs(Pipeline& pipeline, const BucketChoice& choice, 
     return timed.table;
 }
 
+void limit_sources(Prepared& prepared) {
+    prepared.pipeline->intake().set_most_source_bytes(
+        static_cast<size_t>(kBusBytesPerSecond / prepared.costs->best_per_second()));
+}
+
 void fill(Prepared& prepared, Backend& backend, const PlanRequest& request,
           const loader::DecodeOptions& decode,
           const std::function<void(LogLevel, std::string_view)>& log) {
@@ -60,16 +65,15 @@ void fill(Prepared& prepared, Backend& backend, const PlanRequest& request,
         request.model, backend, memory, request.numerics,
         [&](const batching::VisionTransformer&) { return batches; }, plan.packed_weight_bytes);
     VisionModel& model = *prepared.opened.model;
-    prepared.pipeline =
-        std::make_unique<Pipeline>(backend, memory.lanes(), model, batches,
-                                   PipelineShape::of(model, backend.properties(), batches.back(),
-                                                     request.streams, request.threads),
-                                   prepared.opened.preprocessor, decode);
+    prepared.pipeline = std::make_unique<Pipeline>(
+        backend, memory.lanes(), model, batches,
+        PipelineShape::of(model, backend.properties(), batches.back(), request.streams,
+                          request.threads, request.text),
+        prepared.opened.preprocessor, decode);
     prepared.costs = plan.choice.known ? batching::CostTable(plan.choice.buckets)
                                        : time_graphs(*prepared.pipeline, plan.choice,
                                                      request.batch_size > 0, log);
-    prepared.pipeline->intake().set_most_source_bytes(
-        static_cast<size_t>(kBusBytesPerSecond / prepared.costs->best_per_second()));
+    limit_sources(prepared);
     memory.empty_cache();
     memory.set_limits(plan.device_bytes, plan.pinned_bytes);
 }
@@ -126,6 +130,28 @@ Prepared prepare(Backend& backend, const PlanRequest& request, const loader::Dec
     } catch (const std::bad_alloc&) {
         throw Error(ErrorCode::out_of_memory, prepared.plan.shortage("out of host memory"));
     }
+    return prepared;
+}
+
+Prepared prepare_beside(Backend& backend, const Prepared& first, const PlanRequest& request,
+                        const loader::DecodeOptions& decode) {
+    Prepared prepared;
+    prepared.opened.preprocessor = first.opened.preprocessor;
+    prepared.opened.info = first.opened.info;
+    prepared.costs = first.costs;
+    prepared.memory = std::make_unique<EngineMemory>(backend);
+    EngineMemory& memory = *prepared.memory;
+    VisionModel& model = *first.opened.model;
+    const std::vector<int> batches = batch_sizes(first.costs->buckets());
+    prepared.pipeline =
+        std::make_unique<Pipeline>(backend, memory.lanes(), model, batches,
+                                   PipelineShape::of(model, backend.properties(), batches.back(),
+                                                     request.streams, request.threads, false),
+                                   prepared.opened.preprocessor, decode);
+    limit_sources(prepared);
+    memory.empty_cache();
+    memory.set_limits(memory.device().stats().total.reserved_bytes,
+                      memory.pinned().stats().total.reserved_bytes);
     return prepared;
 }
 

@@ -67,16 +67,16 @@ std::vector<std::vector<float>> TextEncoder::embed(std::span<const std::string> 
     std::vector<std::vector<float>> vectors;
     while (vectors.size() < ids.size()) {
         const size_t first = vectors.size();
-        const int left =
+        const int count =
             static_cast<int>(std::min(ids.size() - first, static_cast<size_t>(batches.back())));
-        const int batch = *std::prev(std::upper_bound(batches.begin(), batches.end(), left));
-        for (int i = 0; i < batch; ++i) {
-            std::copy(ids[first + i].begin(), ids[first + i].end(),
-                      host_ids + static_cast<size_t>(i) * context);
-            pooled[i] = model_.pooled_token(ids[first + i]);
+        const int batch = *std::lower_bound(batches.begin(), batches.end(), count);
+        for (int i = 0; i < batch; ++i) { // padding repeats the last text
+            const std::vector<int32_t>& text = ids[first + std::min(i, count - 1)];
+            std::copy(text.begin(), text.end(), host_ids + static_cast<size_t>(i) * context);
+            pooled[i] = model_.pooled_token(text);
         }
         run(batch);
-        for (int i = 0; i < batch; ++i) {
+        for (int i = 0; i < count; ++i) {
             if (!std::isfinite(norms[i]))
                 throw Error(ErrorCode::non_finite, "the vector of text " +
                                                        std::to_string(first + i + 1) +

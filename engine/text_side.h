@@ -1,8 +1,8 @@
 // The text side of an engine: encoder and labels in force, on memory of their own.
 #pragma once
 
-#include <functional>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "engine/labels.h"
@@ -26,10 +26,7 @@ struct TextSide {
     EngineMemory memory;
     std::unique_ptr<TextEncoder> encoder;
     Tagger tagger;
+    std::mutex replacing; // labels are replaced by one at a time
 };
-
-/// Makes `request` and its callback give each photo its tags, before anybody sees the photo.
-/// Throws `invalid_argument`: a count out of range, no labels.
-void add_tags(TextSide& text, Request& request, std::function<void(std::vector<Result>)>& on_done);
 
 } // namespace yeoul

@@ -7,8 +7,6 @@
 namespace yeoul::loader {
 namespace {
 
-constexpr int32_t kHalf = 1 << (kWeightBits - 1);
-
 uint8_t round_to_pixel(int32_t sum) {
     return static_cast<uint8_t>(std::clamp(sum >> kWeightBits, 0, 255));
 }

@@ -14,7 +14,8 @@
 namespace yeoul::loader {
 
 inline constexpr int kWeightBits = 22; // Pillow's PRECISION_BITS for 8-bit channels
-inline constexpr int kTapGroup = 8;    // taps are padded with zero weights to a multiple of this
+inline constexpr int32_t kHalf = 1 << (kWeightBits - 1); // rounds the sum
+inline constexpr int kTapGroup = 8; // taps are padded with zero weights to a multiple of this
 
 /// What the horizontal pass may read beyond the last tap's pixel and write beyond the last output.
 inline constexpr int kReadSlackBytes = 4, kWriteSlackBytes = 1;

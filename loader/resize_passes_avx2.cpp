@@ -11,8 +11,6 @@
 namespace yeoul::loader {
 namespace {
 
-constexpr int32_t kHalf = 1 << (kWeightBits - 1);
-
 /// high * 65536 + low, rounded to a pixel's integer but not yet clipped.
 YEOUL_AVX2 inline __m256i rounded(__m256i high, __m256i low) {
     const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, 16), low);

@@ -21,7 +21,7 @@ def commit():
     def git(*words):
         return subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True).stdout.strip()
 
-    changed = git("status", "--porcelain", "--", "kernels", "engine", "loader")
+    changed = git("status", "--porcelain", "--", "kernels", "engine", "loader", "apps")
     return git("rev-parse", "--short", "HEAD") + (" + changes" if changed else "")
 
 

@@ -8,6 +8,8 @@ namespace yeoul::bench {
 cli::Command allocator_command();
 cli::Command model_command();
 cli::Command preprocess_command();
+cli::Command scheduler_command();
+cli::Command serve_command();
 cli::Command simulate_command();
 cli::Command soak_command();
 

@@ -22,16 +22,29 @@ std::string first_line(const fs::path& file) {
     return line;
 }
 
+/// Where git keeps a working tree's HEAD, and where the branches of all working trees are.
+struct GitFolders {
+    fs::path head, branches;
+};
+GitFolders git_folders() {
+    const fs::path git = fs::path(YEOUL_SOURCE_DIR) / ".git";
+    const std::string link = first_line(git); // of a working tree beside the first
+    if (!link.starts_with("gitdir: "))
+        return {git, git};
+    const fs::path own = fs::path(YEOUL_SOURCE_DIR) / link.substr(8);
+    return {own, own / first_line(own / "commondir")};
+}
+
 /// Of the source tree that the program was built from; git's own files, so that no git is needed.
 std::string commit() {
-    const fs::path git = fs::path(YEOUL_SOURCE_DIR) / ".git";
-    const std::string head = first_line(git / "HEAD");
+    const GitFolders git = git_folders();
+    const std::string head = first_line(git.head / "HEAD");
     if (!head.starts_with("ref: "))
         return head.empty() ? "unknown" : head.substr(0, 12);
     const std::string reference = head.substr(5);
-    if (const std::string loose = first_line(git / reference); !loose.empty())
+    if (const std::string loose = first_line(git.branches / reference); !loose.empty())
         return loose.substr(0, 12);
-    std::ifstream packed(git / "packed-refs");
+    std::ifstream packed(git.branches / "packed-refs");
     for (std::string line; std::getline(packed, line);)
         if (line.ends_with(" " + reference))
             return line.substr(0, 12);

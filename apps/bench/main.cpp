@@ -8,7 +8,8 @@ int main(int argc, char** argv) {
                              .summary = "Yeoul's benchmarks.",
                              .version = cli::version_text("engine-bench"),
                              .commands = {bench::model_command(), bench::preprocess_command(),
-                                          bench::allocator_command(), bench::simulate_command(),
+                                          bench::allocator_command(), bench::serve_command(),
+                                          bench::scheduler_command(), bench::simulate_command(),
                                           bench::soak_command()}},
                             argc, argv);
 }

@@ -1,7 +1,5 @@
 // engine-bench model: the forward pass, by batch, precision and number of streams.
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -9,18 +7,14 @@
 
 #include "apps/bench/commands.h"
 #include "apps/bench/environment.h"
+#include "apps/bench/measured_model.h"
 #include "apps/bench/model_session.h"
 #include "apps/bench/output.h"
 #include "apps/cli/exit_code.h"
-#include "apps/cli/model_path.h"
 #include "apps/cli/table.h"
-#include "apps/synth/architectures.h"
-#include "apps/synth/model_directory.h"
 
 namespace yeoul::bench {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct ModelFlags {
     std::string model, arch, device = "auto";
@@ -29,43 +23,6 @@ struct ModelFlags {
     int threads = 0, repetitions = 10, warmup = 2;
     bool standard_input = false;
     OutputFlags output;
-};
-
-/// The model to measure: a directory of the user, or random weights that go away again.
-class MeasuredModel {
-public:
-    explicit MeasuredModel(const ModelFlags& flags) {
-        YEOUL_REQUIRE(flags.model.empty() || flags.arch.empty(),
-                      "--model and --arch exclude each other; give one");
-        if (flags.arch.empty()) {
-            path_ = cli::model_path(flags.model);
-            const fs::path named = path_.has_filename() ? path_ : path_.parent_path();
-            name_ = named.filename().string();
-            return;
-        }
-        const loader::ClipVisionConfig config = synth::architecture(flags.arch);
-        std::string place = (fs::temp_directory_path() / "yeoul-bench-XXXXXX").string();
-        if (!::mkdtemp(place.data()))
-            throw Error(ErrorCode::io, "'" + place + "' cannot be made; set TMPDIR");
-        temporary_ = place;
-        synth::write_clip_directory(config, {.label = flags.arch}, temporary_ / flags.arch);
-        path_ = temporary_ / flags.arch;
-        name_ = flags.arch;
-    }
-    ~MeasuredModel() {
-        std::error_code ignored;
-        if (!temporary_.empty())
-            fs::remove_all(temporary_, ignored);
-    }
-    MeasuredModel(const MeasuredModel&) = delete;
-    MeasuredModel& operator=(const MeasuredModel&) = delete;
-
-    const fs::path& path() const { return path_; }
-    const std::string& name() const { return name_; }
-
-private:
-    fs::path path_, temporary_;
-    std::string name_;
 };
 
 Measurement measure(ModelSession& session, const ModelFlags& flags, const std::string& name,
@@ -98,7 +55,7 @@ Measurement measure(ModelSession& session, const ModelFlags& flags, const std::s
 
 int measure_all(const ModelFlags& flags) {
     flags.output.check("model");
-    const MeasuredModel model(flags);
+    const MeasuredModel model(flags.model, flags.arch);
     const double gflop = gflop_per_photo(model.path());
     Report report{.benchmark = "model", .environment = environment(), .measurements = {}};
     for (const std::string& precision : flags.precisions)
@@ -119,7 +76,7 @@ int measure_all(const ModelFlags& flags) {
 int serve_lines(const ModelFlags& flags) {
     YEOUL_REQUIRE(flags.precisions.size() == 1 && flags.streams.size() == 1,
                   "--stdin takes one precision and one number of streams");
-    const MeasuredModel model(flags);
+    const MeasuredModel model(flags.model, flags.arch);
     std::map<int, std::unique_ptr<ModelSession>> sessions;
     auto session = [&](int batch) -> ModelSession& {
         std::unique_ptr<ModelSession>& slot = sessions[batch];

@@ -25,8 +25,8 @@ EngineOptions engine_options(const SessionOptions& options) {
 } // namespace
 
 ModelSession::ModelSession(const SessionOptions& options)
-    : options_(options),
-      session_(open_backend(engine_options(options)), engine_options(options), {options.batch}) {
+    : options_(options), session_(open_backend(engine_options(options)), engine_options(options),
+                                  {.batches = {options.batch}, .full_batches = false}) {
     const ModelInfo& info = session_.info();
     for (int i = 0; i < options.batch; ++i)
         photos_.push_back(Photo::rgb(sample_pixels(info.image_height, info.image_width, i),

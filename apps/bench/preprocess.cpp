@@ -26,7 +26,7 @@ struct PreprocessFlags {
     OutputFlags output;
 };
 
-struct Photo {
+struct BenchPhoto {
     std::string name;
     std::vector<uint8_t> encoded;
 };
@@ -43,8 +43,8 @@ std::vector<uint8_t> read_file(const std::string& path) {
     return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-std::vector<Photo> photos(const PreprocessFlags& flags) {
-    std::vector<Photo> all;
+std::vector<BenchPhoto> photos(const PreprocessFlags& flags) {
+    std::vector<BenchPhoto> all;
     for (const std::string& path : flags.paths)
         all.push_back({fs::path(path).filename().string(), read_file(path)});
     if (all.empty())
@@ -53,7 +53,7 @@ std::vector<Photo> photos(const PreprocessFlags& flags) {
     if (flags.save.empty())
         return all;
     fs::create_directories(flags.save);
-    for (const Photo& photo : all) {
+    for (const BenchPhoto& photo : all) {
         std::ofstream out(fs::path(flags.save) / photo.name, std::ios::binary);
         out.write(reinterpret_cast<const char*>(photo.encoded.data()),
                   static_cast<std::streamsize>(photo.encoded.size()));
@@ -76,7 +76,7 @@ void normalize(const std::vector<uint8_t>& x, const std::array<std::array<float,
     }
 }
 
-Measurement measure(const Photo& photo, const loader::Preprocessor& preprocessor,
+Measurement measure(const BenchPhoto& photo, const loader::Preprocessor& preprocessor,
                     const PreprocessFlags& flags) {
     const loader::DecodeOptions options{.fast = flags.decode == "fast"};
     const auto table = preprocessor.normalization_table();
@@ -118,7 +118,7 @@ int preprocess(const PreprocessFlags& flags) {
         preprocessor = loader::read_preprocessor(flags.model);
     Report report{.benchmark = "preprocess", .environment = environment(), .measurements = {}};
     report.environment.emplace_back("threads", "1");
-    for (const Photo& photo : photos(flags)) {
+    for (const BenchPhoto& photo : photos(flags)) {
         try {
             report.measurements.push_back(measure(photo, preprocessor, flags));
         } catch (const Error& error) {

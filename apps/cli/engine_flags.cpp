@@ -38,7 +38,9 @@ void EngineFlags::add_photos(Command& command) {
                 "white lays transparent pixels on white, as transformers 5 does; drop keeps the "
                 "colours under them, as transformers 4 and open_clip do (default: white)",
                 alpha, {"white", "drop"})
-        .toggle("exif-rotate", "turn photos upright by their EXIF orientation", exif_rotate, true);
+        .toggle("exif-rotate", "turn photos upright by their EXIF orientation", exif_rotate, true)
+        .text("trace", "FILE",
+              "write what ran when, on threads and streams; ui.perfetto.dev shows it", trace);
 }
 
 void EngineFlags::add_verbosity(Command& command) {
@@ -64,6 +66,7 @@ EngineOptions EngineFlags::options(Console& console) const {
     options.exif_rotate = exif_rotate;
     options.drop_alpha = alpha == "drop";
     options.fast_decode = decode == "fast";
+    options.trace = trace;
     options.log = [&console](LogLevel level, std::string_view text) { console.log(level, text); };
     return options;
 }

@@ -17,6 +17,7 @@ struct EngineFlags {
     size_t budget = 0;
     int64_t max_pixels = EngineOptions{}.max_pixels;
     bool exif_rotate = false;
+    std::string trace;
     bool quiet = false, verbose = false;
 
     void add_model(Command& command);

@@ -19,6 +19,8 @@ class JsonObject {
 public:
     JsonObject& text(std::string_view key, std::string_view value);
     JsonObject& number(std::string_view key, int64_t value);
+    /// A measurement, to the seven digits of a float.
+    JsonObject& real(std::string_view key, double value);
     JsonObject& boolean(std::string_view key, bool value);
     /// `json` is JSON.
     JsonObject& raw(std::string_view key, std::string_view json);

@@ -71,25 +71,22 @@ std::string table_text(const Verdict& verdict, const CompareFlags& flags) {
 
 std::string json_text(const Verdict& verdict) {
     const Differences& d = verdict.differences;
-    std::string text = "{";
-    const auto add = [&](const char* key, double value) {
-        text += "\"" + std::string(key) + "\": ";
-        cli::append_number(text, static_cast<float>(value));
-        text += ", ";
-    };
-    add("compared", d.compared);
-    add("skipped", d.skipped);
-    add("cosine_min", d.least_cosine);
-    add("cosine_median", d.median_cosine);
-    add("cosine_mean", d.mean_cosine);
-    add("max_abs", d.max_abs);
-    add("length_ratio", d.mean_length_ratio);
-    add("top_k_overlap", verdict.overlap);
-    text += std::string("\"reindex\": ") + (verdict.reasons.empty() ? "false" : "true") +
-            ", \"reasons\": [";
-    for (size_t i = 0; i < verdict.reasons.size(); ++i)
-        text += (i ? ", " : "") + loader::json_quote(verdict.reasons[i]);
-    return text + "]}\n";
+    std::string reasons;
+    for (const std::string& reason : verdict.reasons)
+        reasons += (reasons.empty() ? "" : ", ") + loader::json_quote(reason);
+    return cli::JsonObject()
+               .number("compared", d.compared)
+               .number("skipped", d.skipped)
+               .real("cosine_min", d.least_cosine)
+               .real("cosine_median", d.median_cosine)
+               .real("cosine_mean", d.mean_cosine)
+               .real("max_abs", d.max_abs)
+               .real("length_ratio", d.mean_length_ratio)
+               .real("top_k_overlap", verdict.overlap)
+               .boolean("reindex", !verdict.reasons.empty())
+               .raw("reasons", "[" + reasons + "]")
+               .str() +
+           "\n";
 }
 
 int compare(const CompareFlags& flags) {
@@ -108,7 +105,7 @@ int compare(const CompareFlags& flags) {
     return verdict.reasons.empty() ? cli::kDone : cli::kMissed;
 }
 
-constexpr const char* kExamples =
+constexpr const char* kCompareExamples =
     R"(engine-run compare old.npy new.npy                 may both be searched in one index?
 engine-run compare fastapi.npy yeoul.safetensors --threshold 0.9999 --format json)";
 
@@ -116,8 +113,9 @@ engine-run compare fastapi.npy yeoul.safetensors --threshold 0.9999 --format jso
 
 cli::Command compare_command() {
     auto flags = std::make_shared<CompareFlags>();
-    cli::Command command(
-        "compare", "Whether new vectors fit an index of old ones (.npy, .safetensors).", kExamples);
+    cli::Command command("compare",
+                         "Whether new vectors fit an index of old ones (.npy, .safetensors).",
+                         kCompareExamples);
     command.arguments("OLD NEW", "vectors of the same photos in the same order", flags->files,
                       true);
     const auto share = [&](const char* name, const char* help, double CompareFlags::*member) {

@@ -138,7 +138,7 @@ std::vector<Finding> examine(const cli::EngineFlags& flags, cli::Console& consol
     return findings;
 }
 
-std::string as_table(const std::vector<Finding>& findings) {
+std::string findings_table(const std::vector<Finding>& findings) {
     std::vector<std::vector<std::string>> rows;
     for (const Finding& finding : findings)
         rows.push_back({finding.what, finding.status,
@@ -146,7 +146,7 @@ std::string as_table(const std::vector<Finding>& findings) {
     return cli::table({{"what"}, {"status"}, {"detail -> fix"}}, rows);
 }
 
-std::string as_json(const std::vector<Finding>& findings) {
+std::string findings_json(const std::vector<Finding>& findings) {
     std::string items;
     for (const Finding& finding : findings)
         items += (items.empty() ? "\n  " : ",\n  ") + std::string("{\"what\": ") +
@@ -177,7 +177,7 @@ cli::Command doctor_command() {
         cli::Console console(flags->engine.verbosity());
         require_known_device(flags->engine.device);
         const std::vector<Finding> findings = examine(flags->engine, console);
-        std::cout << (flags->format == "json" ? as_json : as_table)(findings);
+        std::cout << (flags->format == "json" ? findings_json : findings_table)(findings);
         const bool sound =
             std::none_of(findings.begin(), findings.end(),
                          [](const Finding& finding) { return finding.status == "FAILED"; });

@@ -147,7 +147,7 @@ int duplicates(const DuplicatesFlags& flags) {
                            }});
 }
 
-constexpr const char* kExamples =
+constexpr const char* kDuplicatesExamples =
     R"(engine-run duplicates photos/                          groups of near-duplicates
 engine-run duplicates photos/ --threshold 0.98 --format jsonl
 engine-run duplicates photos/ --output vectors.npy      and keep the vectors
@@ -157,7 +157,7 @@ engine-run duplicates --vectors vectors.safetensors     of vectors that are ther
 
 cli::Command duplicates_command() {
     auto flags = std::make_shared<DuplicatesFlags>();
-    cli::Command command("duplicates", "Groups of photos that look alike.", kExamples);
+    cli::Command command("duplicates", "Groups of photos that look alike.", kDuplicatesExamples);
     command.arguments("PATH...",
                       "photos, folders (searched at any depth), or - for a list of paths on stdin",
                       flags->paths, false);

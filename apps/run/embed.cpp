@@ -29,7 +29,7 @@ int embed(const EmbedFlags& flags) {
     return run_photos(job);
 }
 
-constexpr const char* kExamples =
+constexpr const char* kEmbedExamples =
     R"(engine-run embed photo.jpg                              a table, by the bundled model
 engine-run embed photos/ --output vectors.npy           float32 (n, dim), folder searched
 engine-run embed photos/ --format jsonl > vectors.jsonl one {"path", "embedding"} a line
@@ -40,7 +40,7 @@ engine-run embed photos/ --shard 2/8 --output part2.npy the second of eight mach
 
 cli::Command embed_command() {
     auto flags = std::make_shared<EmbedFlags>();
-    cli::Command command("embed", "A vector per photo.", kExamples);
+    cli::Command command("embed", "A vector per photo.", kEmbedExamples);
     command.arguments(
         "PATH...",
         "photos, folders (searched at any depth), or - for a list of paths on stdin, one "

@@ -61,7 +61,7 @@ std::string ops_table(const std::vector<OpPlan>& ops) {
     return text;
 }
 
-std::string as_table(const ModelInfo& info, const DeviceInfo& device, const EngineStats& stats) {
+std::string model_table(const ModelInfo& info, const DeviceInfo& device, const EngineStats& stats) {
     std::vector<std::vector<std::string>> facts = {{"model", "family", info.family},
                                                    {"", "path", info.path.string()},
                                                    {"", "dim", std::to_string(info.dim)}};
@@ -79,7 +79,7 @@ std::string as_table(const ModelInfo& info, const DeviceInfo& device, const Engi
     return cli::table({{"group"}, {"key"}, {"value"}}, facts) + '\n' + ops_table(info.ops);
 }
 
-std::string as_json(const ModelInfo& info, const DeviceInfo& device, const EngineStats& stats) {
+std::string model_json(const ModelInfo& info, const DeviceInfo& device, const EngineStats& stats) {
     const std::string facts = cli::json_list(info.facts, [](const Fact& fact) {
         return cli::JsonObject()
             .text("group", fact.group)
@@ -142,7 +142,7 @@ cli::Command inspect_command() {
     command.run([flags] {
         cli::Console console(flags->engine.verbosity());
         const Engine engine = Engine::open(flags->engine.options(console));
-        const auto& show = flags->format == "json" ? as_json : as_table;
+        const auto& show = flags->format == "json" ? model_json : model_table;
         std::cout << show(engine.info(), engine.device(), engine.stats());
         return static_cast<int>(cli::kDone);
     });

@@ -22,7 +22,7 @@ std::string where(const PlanLine& line) {
     return line.pinned ? "pinned" : "device";
 }
 
-std::string as_table(const MemoryPlan& plan) {
+std::string plan_table(const MemoryPlan& plan) {
     std::vector<std::vector<std::string>> rows;
     const auto add = [&](const std::string& what, const std::string& by, const std::string& place,
                          const std::string& tag, size_t bytes, bool estimated) {
@@ -49,7 +49,7 @@ std::string as_table(const MemoryPlan& plan) {
     return text + (plan.fits() ? "\nIt fits.\n" : "\nIt does not fit.\n");
 }
 
-std::string as_json(const MemoryPlan& plan) {
+std::string plan_json(const MemoryPlan& plan) {
     const std::string lines = cli::json_list(plan.lines, [](const PlanLine& line) {
         return cli::JsonObject()
             .text("what", line.what)
@@ -109,7 +109,7 @@ cli::Command plan_command() {
         require_valid(options);
         const std::unique_ptr<Backend> backend = open_backend(options);
         const MemoryPlan plan = plan_memory(*backend, plan_request(*backend, options));
-        std::cout << (flags->format == "json" ? as_json(plan) : as_table(plan));
+        std::cout << (flags->format == "json" ? plan_json(plan) : plan_table(plan));
         if (plan.fits())
             return static_cast<int>(cli::kDone);
         console.error(plan.refusal());

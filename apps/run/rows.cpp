@@ -10,24 +10,15 @@
 namespace yeoul::run {
 namespace {
 
-constexpr size_t kPathWidth = 48;
+constexpr size_t kMostPathWidth = 48;
 constexpr size_t kFirstValues = 4;
 
 class TableRows : public RowFormat {
 public:
     TableRows(const std::vector<Input>& inputs, int dim) : dim_(dim) {
-        size_t path_width = 4;
-        for (const Input& input : inputs)
-            path_width = std::max(path_width, cli::display_width(cli::printable(input.path)));
-        columns_ = {{"path", std::min(path_width, kPathWidth)},
-                    {"size", 9, true},
-                    {"format", 6},
-                    {"decode ms", 9, true},
-                    {"resize ms", 9, true},
-                    {"compute ms", 10, true},
-                    {"batch", 5, true},
-                    {"dim", 4, true},
-                    {"vector", 0}};
+        columns_ = {{"path", path_width(inputs)}, {"size", 9, true},      {"format", 6},
+                    {"decode ms", 9, true},       {"resize ms", 9, true}, {"compute ms", 10, true},
+                    {"batch", 5, true},           {"dim", 4, true},       {"vector", 0}};
     }
     std::string row(const std::string& path, const Result& result) override {
         if (result.error)
@@ -86,17 +77,13 @@ class CsvRows : public RowFormat {
 public:
     explicit CsvRows(int dim) : dim_(dim) {}
     std::string begin() override {
-        std::string line = "path,error,message";
+        std::string line = kCsvHead;
         for (int i = 0; i < dim_; ++i)
             line += ",v" + std::to_string(i);
         return line + '\n';
     }
     std::string row(const std::string& path, const Result& result) override {
-        std::string line = csv_field(path) + ',';
-        if (result.error)
-            line += std::string(name(result.error->code)) + ',' + csv_field(result.error->message);
-        else
-            line += ',';
+        std::string line = csv_head(path, result);
         for (int i = 0; i < dim_; ++i) {
             line += ',';
             if (!result.error)
@@ -118,6 +105,20 @@ std::string csv_field(const std::string& text) {
     for (char c : text)
         field += c == '"' ? std::string("\"\"") : std::string(1, c);
     return field + '"';
+}
+
+std::string csv_head(const std::string& path, const Result& result) {
+    if (!result.error)
+        return csv_field(path) + ",,";
+    return csv_field(path) + ',' + std::string(name(result.error->code)) + ',' +
+           csv_field(result.error->message);
+}
+
+size_t path_width(const std::vector<Input>& inputs) {
+    size_t width = 4;
+    for (const Input& input : inputs)
+        width = std::max(width, cli::display_width(cli::printable(input.path)));
+    return std::min(width, kMostPathWidth);
 }
 
 std::string json_error(const ItemError& error) {

@@ -35,6 +35,13 @@ std::unique_ptr<RowFormat> make_json_rows(std::string_view format, JsonRow row);
 /// A field of RFC 4180, in quotes where it needs them.
 std::string csv_field(const std::string& text);
 
+/// The first columns of every CSV: "path,error,message", and a photo's values of them.
+inline constexpr const char* kCsvHead = "path,error,message";
+std::string csv_head(const std::string& path, const Result& result);
+
+/// How wide a table's column of paths is: the widest one, at most 48.
+size_t path_width(const std::vector<Input>& inputs);
+
 /// ", "error": {"code": ..., "message": ...}"
 std::string json_error(const ItemError& error);
 

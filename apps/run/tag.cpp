@@ -13,8 +13,6 @@
 namespace yeoul::run {
 namespace {
 
-constexpr size_t kPathWidth = 48;
-
 struct TagFlags {
     cli::EngineFlags engine;
     std::vector<std::string> paths;
@@ -42,17 +40,13 @@ class CsvTags : public RowFormat {
 public:
     explicit CsvTags(int count) : count_(count) {}
     std::string begin() override {
-        std::string line = "path,error,message";
+        std::string line = kCsvHead;
         for (int i = 1; i <= count_; ++i)
             line += ",label" + std::to_string(i) + ",probability" + std::to_string(i);
         return line + '\n';
     }
     std::string row(const std::string& path, const Result& result) override {
-        std::string line = csv_field(path) + ',';
-        if (result.error)
-            line += std::string(name(result.error->code)) + ',' + csv_field(result.error->message);
-        else
-            line += ',';
+        std::string line = csv_head(path, result);
         for (size_t i = 0; i < static_cast<size_t>(count_); ++i) {
             line += ',';
             if (i < result.tags.size()) {
@@ -72,10 +66,7 @@ private:
 class TagTable : public RowFormat {
 public:
     explicit TagTable(const std::vector<Input>& inputs) {
-        size_t width = 4;
-        for (const Input& input : inputs)
-            width = std::max(width, cli::display_width(cli::printable(input.path)));
-        columns_ = {{"path", std::min(width, kPathWidth)}, {"tags", 0}};
+        columns_ = {{"path", path_width(inputs)}, {"tags", 0}};
     }
     std::string row(const std::string& path, const Result& result) override {
         if (result.error)
@@ -115,7 +106,7 @@ int tag(const TagFlags& flags) {
                        }});
 }
 
-constexpr const char* kExamples =
+constexpr const char* kTagExamples =
     R"(engine-run tag photos/ --labels "cat,dog,red car" --model clip-vit-base-patch32
 engine-run tag photos/ --labels-file labels.txt --top-k 3 --format jsonl > tags.jsonl
 engine-run tag photo.jpg --labels "day,night" --template "a photo taken at {}")";
@@ -125,7 +116,7 @@ engine-run tag photo.jpg --labels "day,night" --template "a photo taken at {}")"
 cli::Command tag_command() {
     auto flags = std::make_shared<TagFlags>();
     cli::Command command("tag", "The likeliest of some labels for each photo (zero-shot).",
-                         kExamples);
+                         kTagExamples);
     command.arguments("PATH...",
                       "photos, folders (searched at any depth), or - for a list of paths on stdin",
                       flags->paths, true);

@@ -10,7 +10,6 @@
 #include "apps/run/commands.h"
 #include "apps/run/photo_job.h"
 #include "apps/run/vector_statistics.h"
-#include "loader/json.h"
 
 namespace yeoul::run {
 namespace {
@@ -34,20 +33,16 @@ std::vector<std::string> paths_of(const VerifyFlags& flags, const Vectors& refer
 }
 
 std::string text_of(const Differences& d, const std::string& worst, const VerifyFlags& flags) {
-    if (flags.format == "json") {
-        std::string text = "{";
-        const auto add = [&](const char* key, double value) {
-            text += "\"" + std::string(key) + "\": ";
-            cli::append_number(text, static_cast<float>(value));
-            text += ", ";
-        };
-        add("compared", d.compared);
-        add("skipped", d.skipped);
-        add("cosine_min", d.least_cosine);
-        add("cosine_mean", d.mean_cosine);
-        add("max_abs", d.max_abs);
-        return text + "\"worst\": " + loader::json_quote(worst) + "}\n";
-    }
+    if (flags.format == "json")
+        return cli::JsonObject()
+                   .number("compared", d.compared)
+                   .number("skipped", d.skipped)
+                   .real("cosine_min", d.least_cosine)
+                   .real("cosine_mean", d.mean_cosine)
+                   .real("max_abs", d.max_abs)
+                   .text("worst", worst)
+                   .str() +
+               "\n";
     return cli::table({{"what", 0}, {"value", 0}},
                       {{"vectors compared", std::to_string(d.compared)},
                        {"skipped, zero or not finite", std::to_string(d.skipped)},
@@ -101,7 +96,7 @@ int verify(const VerifyFlags& flags) {
     return missed && code < cli::kMissed ? cli::kMissed : code;
 }
 
-constexpr const char* kExamples =
+constexpr const char* kVerifyExamples =
     R"(engine-run verify --reference vectors.safetensors       the photos that the file names
 engine-run verify --reference vectors.npy photos/ --model clip-vit-base-patch32
 engine-run embed photos/ --output vectors.safetensors   makes such a file)";
@@ -110,7 +105,7 @@ engine-run embed photos/ --output vectors.safetensors   makes such a file)";
 
 cli::Command verify_command() {
     auto flags = std::make_shared<VerifyFlags>();
-    cli::Command command("verify", "Compares with stored vectors.", kExamples);
+    cli::Command command("verify", "Compares with stored vectors.", kVerifyExamples);
     command.arguments("PATH...", "the photos, in the order of the reference (default: its own)",
                       flags->paths, false);
     flags->engine.add_model(command);

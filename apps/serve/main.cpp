@@ -14,6 +14,7 @@
 #include "apps/cli/stop_signals.h"
 #include "apps/cli/table.h"
 #include "apps/cli/version.h"
+#include "apps/serve/http/freed_memory.h"
 #include "apps/serve/http/server.h"
 #include "apps/serve/serve_log.h"
 #include "apps/serve/service/service.h"
@@ -85,6 +86,7 @@ std::string served_name(const ServeFlags& flags, const std::filesystem::path& mo
 }
 
 int serve(const ServeFlags& flags) {
+    keep_freed_memory();
     ServeLog log(flags.engine.verbosity(), flags.log_format == "json");
     Ending ending;
     const cli::StopSignals signals([&] { ending.come(Ending::Why::signal); });

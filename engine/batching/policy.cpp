@@ -197,6 +197,8 @@ Decision Policy::next(int64_t now) {
         for (uint32_t slot : decoding_)
             if (const int64_t at = items_[slot].decode_start + patience_ns(); at > now)
                 decision.until_ns = std::min(decision.until_ns, at);
+    if (config_.full_batches && !ready_.empty() && ready_.begin()->at > now)
+        decision.until_ns = std::min(decision.until_ns, ready_.begin()->at);
     return decision;
 }
 
@@ -273,10 +275,28 @@ bool Policy::devices_turn(int64_t now) {
            now_or_never(table_.bucket_for(photos), table_.bucket_for(photos + 1));
 }
 
+bool Policy::batch_is_due(int64_t now) const {
+    return !ready_.empty() &&
+           (!config_.full_batches || ready() >= table_.largest() || ready_.begin()->at <= now);
+}
+
+// Of queue_, for a stream that is free at `start`.
+Choice Policy::choose(int64_t now, int64_t start) const {
+    if (!config_.full_batches)
+        return choose_batch(table_, queue_, start,
+                            {config_.latency_target_ns, arrivals_per_ns(now)});
+    Choice all{.bucket = table_.size() - 1};
+    for (; all.scanned < static_cast<int>(queue_.size()) && all.photos < table_.largest();
+         ++all.scanned)
+        all.photos += queue_[all.scanned].deadline_ns >= start + table_.ns(all.bucket);
+    return all;
+}
+
 bool Policy::launch_next(int64_t now, Decision& decision) {
-    if (ready_.empty())
+    if (!batch_is_due(now))
         return false;
-    if (config_.shared_cores && (young_decodes(now) > 0 || !devices_turn(now)))
+    // Once one stream runs nothing is decoded, and the others may as well have what is ready.
+    if (config_.shared_cores && (young_decodes(now) > 0 || (!any_running() && !devices_turn(now))))
         return false;
     Stream* stream = next_stream(now);
     if (!stream)
@@ -295,8 +315,9 @@ bool Policy::launch_next(int64_t now, Decision& decision) {
     }
     if (queue_.empty())
         return false;
-    const Outlook outlook{config_.latency_target_ns, arrivals_per_ns(now)};
-    const Choice choice = choose_batch(table_, queue_, start, outlook);
+    const Choice choice = choose(now, start);
+    if (choice.photos == 0)
+        return false;
 
     Running& running = stream->batches[stream->running++];
     running.bucket = choice.bucket;

@@ -57,6 +57,10 @@ struct PolicyConfig {
     /// the decoding threads are done; one that hangs is not waited for longer than the larger of
     /// the latency target and the largest batch's time.
     bool shared_cores = false;
+    /// For measuring what fixed batches do: each runs in the largest bucket, padded, once it is
+    /// full or its first photo is due. The latency target is then how long a photo waits for
+    /// others.
+    bool full_batches = false;
 };
 
 /// Never reused while the policy lives.
@@ -207,6 +211,8 @@ private:
     bool decode_next(int64_t now, Decision& decision);
     bool launch_next(int64_t now, Decision& decision);
     Stream* next_stream(int64_t now);
+    bool batch_is_due(int64_t now) const;
+    Choice choose(int64_t now, int64_t start) const;
     bool devices_turn(int64_t now);
     bool any_running() const;
     int64_t patience_ns() const;

@@ -53,6 +53,18 @@ ItemError describe_exception() {
     }
 }
 
+// The `count` likeliest of a row of the batch.
+std::vector<Tag> tags_of(const BatchOutput& output, size_t row, int count) {
+    std::vector<Tag> tags;
+    for (int rank = 0; rank < std::min(count, output.kept); ++rank) {
+        const size_t at = row * static_cast<size_t>(output.kept) + static_cast<size_t>(rank);
+        if (const int label = output.indices[at]; label >= 0)
+            tags.push_back(
+                {label, (*output.labels)[static_cast<size_t>(label)], output.probabilities[at]});
+    }
+    return tags;
+}
+
 } // namespace
 
 /// A request on its way. It holds itself until its last photo is answered.
@@ -278,14 +290,16 @@ void Scheduler::start_decode(Item& item) {
 void Scheduler::launch(const Decision& decision, Lock& lock) {
     Batch batch{.bucket = decision.bucket};
     launch_slots_.clear();
+    bool tags = false; // one photo that wants them is enough: they cost next to nothing
     for (const Decision::Item& chosen : decision.batch) {
         batch.items.push_back(reinterpret_cast<Item*>(chosen.tag)); // NOLINT(performance-*)
         launch_slots_.push_back(batch.items.back()->slot);
+        tags = tags || batch.items.back()->album->request.tags > 0;
     }
     const int stream = decision.stream;
     lock.unlock();
     try {
-        stages_.launch(stream, batch.bucket, launch_slots_);
+        stages_.launch(stream, batch.bucket, launch_slots_, tags);
     } catch (...) { // answered by the stream's thread, when it is this batch's turn
         batch.error = describe_exception();
     }
@@ -420,6 +434,8 @@ void Scheduler::answer_batch(const Batch& batch, const BatchOutput& output) {
         if (album.request.normalize)
             for (float& value : result.embedding)
                 value /= std::max(norm, 1e-12f); // as torch.nn.functional.normalize
+        if (album.request.tags > 0)
+            result.tags = tags_of(output, i, album.request.tags);
         finish(item, std::nullopt);
     }
 }

@@ -71,8 +71,8 @@ MemoryPlan dry_run(Backend& backend, const PlanRequest& request, int batch_size)
     plan.weight_bytes = memory.device().stats().total.reserved_bytes;
     const size_t loading_bytes = plan.weight_bytes + memory.pinned().stats().peak_reserved_bytes;
     plan.batch_size = plan.choice.buckets.back().batch;
-    const PipelineShape shape =
-        PipelineShape::of(*opened.model, device, plan.batch_size, request.streams, request.threads);
+    const PipelineShape shape = PipelineShape::of(*opened.model, device, plan.batch_size,
+                                                  request.streams, request.threads, request.text);
     const PipelineMemory pipeline(memory.lanes(), shape);
     memory.empty_cache();
 
@@ -98,7 +98,9 @@ MemoryPlan dry_run(Backend& backend, const PlanRequest& request, int batch_size)
                  .estimated = false,
                  .taken = false});
     }
-    const int graphs = request.streams * static_cast<int>(plan.choice.buckets.size());
+    // With text each batch size has a second one, which tags.
+    const int graphs =
+        request.streams * static_cast<int>(plan.choice.buckets.size()) * (request.text ? 2 : 1);
     for (PlanLine& line : driver_memory(device, graphs))
         plan.lines.push_back(std::move(line));
     for (const batching::BatchCost& bucket : plan.choice.buckets)

@@ -79,6 +79,9 @@ struct EngineOptions {
     double max_wait_ms = 0;
     /// Loads the text side of the model too: `embed_text` and labels need it.
     bool text = false;
+    /// A file for what ran when, written when the engine closes: decoding threads, batches, each
+    /// copy and graph of each stream, for ui.perfetto.dev. Empty: nothing is recorded.
+    std::filesystem::path trace = {};
     /// Receives what the library has to say. Called from any thread; must not throw.
     std::function<void(LogLevel, std::string_view)> log = {};
 };
@@ -246,10 +249,11 @@ public:
     /// `invalid_argument` without `EngineOptions::text` and for what is not UTF-8.
     std::vector<std::vector<float>> embed_text(const std::vector<std::string>& texts);
 
-    /// Embeds the labels once and keeps them on the device. Photos submitted from here on are
-    /// tagged with them. Blocks; photos go on meanwhile. Throws `Error`, code `invalid_argument`,
-    /// naming the label: none, empty, not UTF-8, beyond the model's context, two that the model
-    /// cannot tell apart; a template without {}; an engine without `EngineOptions::text`.
+    /// Embeds the labels once and keeps them on the device. Batches that start from here on are
+    /// tagged with them, in the pass that computes their vectors; a photo never gets tags of two
+    /// sets. Blocks; photos go on meanwhile. Throws `Error`, code `invalid_argument`, naming the
+    /// label: none, empty, not UTF-8, beyond the model's context, two that the model cannot tell
+    /// apart; a template without {}; an engine without `EngineOptions::text`.
     void set_labels(const Labels& labels);
 
     /// The `count` likeliest labels, up to 64, of each vector of `info().dim` floats, normalized or

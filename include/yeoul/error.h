@@ -31,7 +31,7 @@ enum class ErrorCode {
     invalid_argument, // the caller's fault: the message names the value
     model,            // the model directory cannot be loaded
     device,           // device, driver or library missing or unable
-    io,               // a file could not be written
+    io,               // a file could not be written, a peer not reached
     internal,         // our fault
 };
 

@@ -1,10 +1,10 @@
 // Photos against labels: a plain loop, label by label, so that a label is read once.
-#include <array>
 #include <cmath>
 #include <limits>
 
 #include "kernels/checks.h"
 #include "kernels/convert.h"
+#include "kernels/cpu/lane_sum.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/processor.h"
 #include "kernels/cpu/stream.h"
@@ -12,22 +12,9 @@
 namespace yeoul::cpu {
 namespace {
 
-// Partial sums side by side, for vector instructions.
-constexpr int kLanes = 16;
-
 template <class W>
 float dot(const float* x, const W* w, int dim) {
-    std::array<float, kLanes> partial{};
-    int i = 0;
-    for (; i + kLanes <= dim; i += kLanes)
-        for (int lane = 0; lane < kLanes; ++lane)
-            partial[lane] += x[i + lane] * load(w + i + lane);
-    for (int lane = 0; i < dim; ++i, ++lane)
-        partial[lane] += x[i] * load(w + i);
-    float sum = 0;
-    for (float value : partial)
-        sum += value;
-    return sum;
+    return lane_sum(dim, [=](int i) { return x[i] * load(w + i); });
 }
 
 template <class W>

@@ -32,7 +32,7 @@ stage_names() {
     for model in b32 b16 l14; do
         printf '%s\n' "model-$model" "model-$model-75" "peers-$model"
     done
-    printf '%s\n' autotune-b32 autotune-b16
+    printf '%s\n' autotune-b32 autotune-b16 serve-b32 serve-b32-jpeg scheduler
 }
 
 is_stage() {
@@ -53,6 +53,9 @@ about() {
     model-*) echo "$(arch_of "$1"), forward from graphs, batch 1 to 128$path" ;;
     peers-*) echo "$(arch_of "$1") beside PyTorch: eager, SDPA, compiled; in turns, in one run" ;;
     autotune-*) echo "$(arch_of "$1") beside PyTorch max-autotune, batch 1 and the best one" ;;
+    serve-*-jpeg) echo "$(arch_of "$1"), JPEG files from 256 callers: one at a time and in the engine's batches" ;;
+    serve-*) echo "$(arch_of "$1"), single photos: one at a time, streams, instances, batches of 32, the engine's batches; 1.4 x 'single' is asked of 'dynamic'" ;;
+    scheduler) echo "host time per photo and pass; threads beside the simulator" ;;
     esac
 }
 
@@ -69,6 +72,8 @@ plan() {
     arch=$(arch_of "$stage")
     batches=$(batches_of "$stage")
     local engine="bin/engine-bench model --arch $arch --device cuda --precisions fp16"
+    # Pixels of the model's size, so that decoding does not bind before the GPU does.
+    local serve="run bin/engine-bench serve --model models/$arch --device cuda --clients 256 --warmup-seconds 1 --seconds 5"
     local peers="python3 source/profiling/peers/torch_gpu.py --arch $arch --bench ./run-engine-bench"
     peers+=" --json \"\$GPU_CHECK_WORK/$stage.json\" --seconds $((stage_seconds - 40)) --batches"
     case $stage in
@@ -96,6 +101,16 @@ plan() {
     peers-*)
         printf '%s\t%s\n' "$stage.md" "$peers $batches --variants eager,sdpa,compile,compile-graphs --compile-batches 1,32"
         ;;
+    serve-*)
+        printf '%s\t%s\n' - "[ -d models/$arch ] || run bin/engine-run synth --arch $arch --dtype fp16 --output models/$arch"
+        if [[ $stage == *-jpeg ]]; then
+            printf '%s\t%s\n' "$stage.md" "$serve --mode single,dynamic --photos jpeg"
+        else
+            printf '%s\t%s\n' "$stage.md" "$serve"
+            printf '%s\t%s\n' "$stage.md" "$serve --mode instances:2 --no-shared-weights"
+        fi
+        ;;
+    scheduler) printf '%s\t%s\n' "$stage.md" 'run bin/engine-bench scheduler' ;;
     autotune-*)
         printf '%s\t%s\n' "$stage.md" "$peers 1,$([[ $stage == *b32 ]] && echo 64,112 || echo 32,64) --variants sdpa,max-autotune"
         ;;

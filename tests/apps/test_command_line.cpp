@@ -37,8 +37,8 @@ TEST_CASE("command line: an unknown command gets the nearest one and the list") 
         "embed, tag, duplicates, inspect, plan, verify, compare, synth, tune, doctor");
     // Commands of later versions are not there yet.
     check_usage_error(run({"classify", "x"}), "unknown command 'classify'");
-    check_usage_error(run_call(Call{.program = "engine-bench", .arguments = {"serve"}}),
-                      "commands are model, preprocess");
+    check_usage_error(run_call(Call{.program = "engine-bench", .arguments = {"server"}}),
+                      "did you mean 'serve'?");
 }
 
 TEST_CASE("command line: values that do not fit are named with what fits") {

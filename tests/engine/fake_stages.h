@@ -67,7 +67,7 @@ public:
         return {};
     }
 
-    void launch(int stream, int bucket, std::span<const int> slots) override {
+    void launch(int stream, int bucket, std::span<const int> slots, bool) override {
         expect(!config_.shared_cores || preparing_ == 0, "shared cores do one thing at a time");
         expect(!slots.empty() && static_cast<int>(slots.size()) <= table_.batch(bucket),
                "the bucket holds the batch");

@@ -28,9 +28,9 @@ std::filesystem::path golden_root() {
     return std::filesystem::path(YEOUL_SOURCE_DIR) / "tests" / "golden";
 }
 
-std::vector<std::filesystem::path> golden_clip_models() {
+std::vector<std::filesystem::path> golden_models(std::string_view folder) {
     std::vector<std::filesystem::path> directories;
-    for (const auto& entry : std::filesystem::directory_iterator(golden_root() / "clip"))
+    for (const auto& entry : std::filesystem::directory_iterator(golden_root() / folder))
         if (std::filesystem::exists(entry.path() / "golden.safetensors"))
             directories.push_back(entry.path());
     std::sort(directories.begin(), directories.end());

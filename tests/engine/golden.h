@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/models/clip.h"
@@ -15,8 +16,8 @@
 namespace yeoul::test {
 
 std::filesystem::path golden_root(); // tests/golden
-/// Directories of tests/golden/clip, sorted.
-std::vector<std::filesystem::path> golden_clip_models();
+/// The golden models of a folder of tests/golden ("clip", "clip_text"), sorted.
+std::vector<std::filesystem::path> golden_models(std::string_view folder);
 
 struct Tensor {
     std::vector<int> shape;

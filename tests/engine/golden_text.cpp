@@ -8,15 +8,6 @@
 
 namespace yeoul::test {
 
-std::vector<std::filesystem::path> golden_text_models() {
-    std::vector<std::filesystem::path> directories;
-    for (const auto& entry : std::filesystem::directory_iterator(golden_root() / "clip_text"))
-        if (std::filesystem::exists(entry.path() / "golden.safetensors"))
-            directories.push_back(entry.path());
-    std::sort(directories.begin(), directories.end());
-    return directories;
-}
-
 GoldenText::GoldenText(const std::filesystem::path& path)
     : directory(path), config(loader::read_clip_text_config(path)) {
     const loader::Json json =

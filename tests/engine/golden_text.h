@@ -6,9 +6,6 @@
 
 namespace yeoul::test {
 
-/// Directories of tests/golden/clip_text, sorted.
-std::vector<std::filesystem::path> golden_text_models();
-
 /// A golden model as it is on disk, every part of which a test may change before it runs.
 struct GoldenText {
     explicit GoldenText(const std::filesystem::path& directory);

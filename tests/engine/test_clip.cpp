@@ -10,7 +10,7 @@ using namespace yeoul::test;
 
 TEST_CASE("clip: every block of every golden model equals transformers in fp32") {
     const std::unique_ptr<Backend> backend = make_cpu_backend(2);
-    const auto models = golden_clip_models();
+    const auto models = golden_models("clip");
     REQUIRE(models.size() >= 6);
     for (const std::filesystem::path& directory : models) {
         CAPTURE(directory.filename().string());
@@ -41,7 +41,7 @@ TEST_CASE("clip: bf16 is no further from fp32 than transformers' own bf16") {
         MESSAGE("skipped: " << std::string(error.what()));
         return;
     }
-    for (const std::filesystem::path& directory : golden_clip_models()) {
+    for (const std::filesystem::path& directory : golden_models("clip")) {
         CAPTURE(directory.filename().string());
         const Golden golden(directory);
         const loader::Json json =

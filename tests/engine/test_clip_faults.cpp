@@ -14,7 +14,7 @@ using namespace yeoul::test;
 namespace {
 
 std::filesystem::path quick_gelu_model() {
-    for (const std::filesystem::path& directory : golden_clip_models())
+    for (const std::filesystem::path& directory : golden_models("clip"))
         if (loader::read_model_config(directory).clip_vision.hidden_act == "quick_gelu")
             return directory;
     FAIL("no golden model with quick_gelu");

@@ -12,7 +12,7 @@ using namespace yeoul::test;
 namespace {
 
 void check_blocks(Backend& backend, Numerics numerics, Gate gate) {
-    const auto models = golden_text_models();
+    const auto models = golden_models("clip_text");
     REQUIRE(models.size() == 2);
     for (const std::filesystem::path& directory : models) {
         CAPTURE(directory.filename().string());
@@ -37,7 +37,7 @@ void check_blocks(Backend& backend, Numerics numerics, Gate gate) {
 void check_faults(Backend& device, Gate gate) {
     const Numerics numerics = device.numerics("auto");
     const auto end_with = [&](const std::function<void(GoldenText&, AlteredBackend&)>& alter) {
-        GoldenText golden(golden_text_models().back());
+        GoldenText golden(golden_models("clip_text").back());
         AlteredBackend backend(device);
         alter(golden, backend);
         return distances(forward_text(golden, backend, numerics), golden.reference)
@@ -108,7 +108,8 @@ TEST_CASE("clip text: a text is pooled at the first end token, or by the legacy 
         const ClipText model(golden.config, checkpoint, *backend, backend->numerics("fp32"), {1});
         return model.pooled_token(ids);
     };
-    const auto legacy = golden_text_models().front(), current = golden_text_models().back();
+    const auto legacy = golden_models("clip_text").front(),
+               current = golden_models("clip_text").back();
     REQUIRE(loader::read_clip_text_config(legacy).pools_largest_id());
     const int32_t end = loader::read_clip_text_config(current).eos_token_id;
     CHECK(pooled(current, {1, end, 900, end}) == 1);

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "engine/labels.h"
+#include "tests/engine/faulty_backend.h"
 #include "tests/engine/golden_text.h"
 #include "tests/support/cuda_backend.h"
 #include "tests/support/temporary_directory.h"
@@ -15,13 +16,14 @@ using namespace yeoul::test;
 
 namespace {
 
-const std::vector<int> kBatches = {1, 2, 4};
+const std::vector<int> kBatches = {2, 4}; // one photo alone is padded
 
 struct Opened {
     Opened(Backend& backend, const std::filesystem::path& directory)
         : golden(directory),
           encoder(directory, backend, backend, backend.numerics("auto"), kBatches),
           tagger(backend, backend, backend.numerics("auto"), kBatches, encoder.dim()) {}
+    void replace(const Labels& labels) { tagger.replace(tagger.make(labels, encoder)); }
     GoldenText golden;
     TextEncoder encoder;
     Tagger tagger;
@@ -50,7 +52,7 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 void check_texts(Backend& backend, Gate gate) {
-    for (const auto& directory : golden_text_models()) {
+    for (const auto& directory : golden_models("clip_text")) {
         CAPTURE(directory.filename().string());
         Opened opened(backend, directory);
         std::vector<float> all;
@@ -62,7 +64,7 @@ void check_texts(Backend& backend, Gate gate) {
 }
 
 void check_tags(Backend& backend, float tolerance) {
-    for (const auto& directory : golden_text_models()) {
+    for (const auto& directory : golden_models("clip_text")) {
         CAPTURE(directory.filename().string());
         Opened opened(backend, directory);
         const auto photos = rows(opened.golden.reference.at("image_embeds"));
@@ -78,7 +80,7 @@ void check_tags(Backend& backend, float tolerance) {
                 columns.push_back(text);
             }
         REQUIRE(columns.size() >= 3);
-        opened.tagger.replace(labels, opened.encoder);
+        opened.replace(labels);
         const auto tags = opened.tagger.tag(photos, 64);
         REQUIRE(tags.size() == photos.size());
         for (size_t i = 0; i < photos.size(); ++i) {
@@ -122,10 +124,10 @@ TEST_CASE("simt: tags are the softmax that transformers gives") {
 
 TEST_CASE("labels: a label of several templates is the mean of its normalized vectors") {
     const auto backend = make_cpu_backend(2);
-    Opened opened(*backend, golden_text_models().back());
+    Opened opened(*backend, golden_models("clip_text").back());
     const Labels labels{.names = {"cat", "dog"},
                         .templates = {"a {}", "the old {}", "{} at night"}};
-    opened.tagger.replace(labels, opened.encoder);
+    opened.replace(labels);
     std::vector<std::vector<double>> means;
     for (const std::string& name : labels.names) {
         std::vector<double> mean(opened.encoder.dim());
@@ -160,7 +162,7 @@ TEST_CASE("labels: a label of several templates is the mean of its normalized ve
 
 TEST_CASE("labels: what cannot be a label is refused by its name") {
     const auto backend = make_cpu_backend(1);
-    Opened opened(*backend, golden_text_models().back());
+    Opened opened(*backend, golden_models("clip_text").back());
     const auto refused = [&](std::vector<std::string> names,
                              std::vector<std::string> templates = {"a photo of a {}"}) {
         return refusal(opened.encoder, {std::move(names), std::move(templates)});
@@ -181,14 +183,14 @@ TEST_CASE("labels: what cannot be a label is refused by its name") {
     CHECK(contains(refused({"cat"}, {"{}", "a photo"}), "\"a photo\" has no {}"));
     CHECK(contains(refused({"cat"}, {"{} and {}"}), "more than one {}"));
     CHECK_THROWS_AS(opened.tagger.tag({}, 1), Error); // no labels yet
-    opened.tagger.replace({.names = {"cat"}}, opened.encoder);
+    opened.replace({.names = {"cat"}});
     CHECK_THROWS_AS(opened.tagger.tag(std::vector<std::vector<float>>{{1, 2}}, 1), Error);
 }
 
 TEST_CASE("labels: a vector without length or with NaN gets no tag, its neighbours get theirs") {
     const auto backend = make_cpu_backend(1);
-    Opened opened(*backend, golden_text_models().back());
-    opened.tagger.replace({.names = {"cat", "dog"}}, opened.encoder);
+    Opened opened(*backend, golden_models("clip_text").back());
+    opened.replace({.names = {"cat", "dog"}});
     const std::vector<float> good = rows(opened.golden.reference.at("image_embeds")).front();
     std::vector<float> zero(good.size()), bad = good;
     bad[3] = NAN;
@@ -202,9 +204,9 @@ TEST_CASE("labels: a vector without length or with NaN gets no tag, its neighbou
 
 TEST_CASE("labels: a set replaced while others tag is all of the old or all of the new") {
     const auto backend = make_cpu_backend(2);
-    Opened opened(*backend, golden_text_models().back());
+    Opened opened(*backend, golden_models("clip_text").back());
     const Labels sets[] = {{.names = {"cat", "dog", "bird"}}, {.names = {"red", "green"}}};
-    opened.tagger.replace(sets[0], opened.encoder);
+    opened.replace(sets[0]);
     const auto photos = rows(opened.golden.reference.at("image_embeds"));
     bool whole = true;
     {
@@ -217,15 +219,43 @@ TEST_CASE("labels: a set replaced while others tag is all of the old or all of t
                     }
         });
         for (int i = 0; i < 20; ++i)
-            opened.tagger.replace(sets[i % 2], opened.encoder);
+            opened.replace(sets[i % 2]);
     }
     CHECK(whole);
     CHECK(opened.tagger.labels()->names() == sets[1].names);
 }
 
+TEST_CASE("labels: a set refused memory at any point leaves the old one in force, nothing behind") {
+    const auto inner = make_cpu_backend(1);
+    FaultyBackend backend(*inner);
+    const auto directory = golden_models("clip_text").back();
+    TextEncoder encoder(directory, *inner, *inner, inner->numerics("auto"), kBatches);
+    Tagger tagger(*inner, backend, inner->numerics("auto"), kBatches, encoder.dim());
+    tagger.replace(tagger.make({.names = {"cat", "dog"}}, encoder));
+    const auto photos = rows(GoldenText(directory).reference.at("image_embeds"));
+    const int blocks = backend.live_blocks, streams = backend.live_streams;
+    int refusals = 0;
+    for (bool made = false; !made; refusals += !made) {
+        CAPTURE(refusals);
+        backend.fails = [fault = backend.calls + 1 + refusals](int call) { return call == fault; };
+        try {
+            tagger.replace(tagger.make({.names = {"red", "green", "blue"}}, encoder));
+            made = true;
+        } catch (const OutOfMemory&) {
+            CHECK(backend.live_blocks == blocks);
+            CHECK(backend.live_streams == streams);
+            backend.fails = [](int) { return false; };
+            CHECK(tagger.tag(photos, 3)[0].size() == 2);
+        }
+    }
+    backend.fails = [](int) { return false; };
+    CHECK(refusals == 2); // staging, and the matrix
+    CHECK(tagger.tag(photos, 3)[0].size() == 3);
+}
+
 TEST_CASE("text: a tokenizer and a tower that do not belong together are refused") {
     const auto backend = make_cpu_backend(1);
-    const auto from = golden_text_models().back();
+    const auto from = golden_models("clip_text").back();
     const auto opening = [&](const std::string& key, const std::string& value) {
         const TemporaryDirectory directory;
         std::filesystem::copy(from, directory.path(), std::filesystem::copy_options::recursive);

@@ -376,3 +376,45 @@ TEST_CASE("policy: a stream gets its next batch shortly before the one on it sho
     policy.batch_done(24'000'000, 0);
     CHECK(policy.unfinished() == 0);
 }
+
+TEST_CASE("policy: a full batch waits for its last photo, or until the first is due") {
+    Policy policy({.latency_target_ns = 30 * kMs, .full_batches = true}, table());
+    admit(policy, 0, 15);
+    Decision decision = policy.next(0);
+    REQUIRE(decision.kind == Decision::wait);
+    CHECK(decision.until_ns == 30 * kMs);
+    admit(policy, kMs, 2);
+    decision = policy.next(kMs);
+    REQUIRE(decision.kind == Decision::launch);
+    CHECK(decision.bucket == 2);
+    CHECK(decision.batch.size() == 16);
+    policy.batch_done(13 * kMs, 0);
+    CHECK(policy.next(30 * kMs).kind == Decision::wait); // the other came at 1 ms
+    decision = policy.next(31 * kMs);
+    REQUIRE(decision.kind == Decision::launch);
+    CHECK(decision.bucket == 2); // one graph: the rest is padding
+    CHECK(decision.batch.size() == 1);
+}
+
+TEST_CASE("policy: on shared cores every stream gets what is ready once it is the device's turn") {
+    Policy policy({.decode_workers = 2, .streams = 2, .shared_cores = true},
+                  CostTable(std::vector<BatchCost>{{1, 4000}}));
+    admit(policy, 0, 10, kNever, kMs);
+    int64_t now = 0;
+    Decision decision = policy.next(now);
+    for (std::vector<ItemId> decoding; decision.kind != Decision::launch; ++now) {
+        for (; decision.kind == Decision::start_decode; decision = policy.next(now))
+            decoding.push_back(decision.item.id);
+        if (decision.kind == Decision::launch)
+            break;
+        REQUIRE_FALSE(decoding.empty());
+        policy.decoded(now, decoding.back(), true);
+        decoding.pop_back();
+        decision = policy.next(now);
+    }
+    const int first = decision.stream;
+    decision = policy.next(now);
+    REQUIRE(decision.kind == Decision::launch); // photos that wait for a decode hold nobody up
+    CHECK(decision.stream != first);
+    CHECK(policy.next(now).kind == Decision::wait);
+}

@@ -40,6 +40,7 @@ Setup random_setup(uint64_t seed) {
         setup.config.queue_bytes = static_cast<size_t>(20'000'000 + draw(50'000'000));
     if (draw(3) == 0)
         setup.config.max_wait_ns = draw(100'000'000);
+    setup.config.full_batches = draw(6) == 0;
     return setup;
 }
 

@@ -327,3 +327,30 @@ TEST_CASE("scheduler: a callback may want the lock that a submitter holds") {
     while (answers < 300)
         std::this_thread::yield();
 }
+
+TEST_CASE("scheduler: what a producer that dies has submitted is answered, and harms nobody") {
+    const Setup setup;
+    FakeStages stages(setup.config, setup.table);
+    std::atomic<int> answered = 0;
+    {
+        Scheduler scheduler(stages, setup.options());
+        for (int i = 0; i < 50; ++i) {
+            std::thread producer([&scheduler, &answered, i] {
+                // Its stop source, and the future that somebody would have waited for, die with it.
+                std::stop_source stop;
+                auto promise = std::make_shared<std::promise<std::vector<Result>>>();
+                const std::future<std::vector<Result>> dropped = promise->get_future();
+                scheduler.submit(
+                    {.photos = {photo(i), photo(i, bad_image)}, .stop = stop.get_token()},
+                    [promise, &answered](std::vector<Result> results) {
+                        promise->set_value(std::move(results));
+                        ++answered;
+                    });
+            });
+            producer.join();
+        }
+        CHECK_FALSE(embed(scheduler, {.photos = {photo(7)}})[0].error.has_value());
+    }
+    CHECK(answered == 50);
+    CHECK(stages.broken().empty());
+}

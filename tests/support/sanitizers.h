@@ -10,4 +10,11 @@ constexpr bool kSlowSanitizer = true;
 constexpr bool kSlowSanitizer = false;
 #endif
 
+/// Either sanitizer: sweeps whose every step runs the same code take longer steps.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = kSlowSanitizer;
+#endif
+
 } // namespace yeoul::test

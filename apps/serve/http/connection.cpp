@@ -86,7 +86,10 @@ void Connection::start_refusing() {
         net::detached);
 }
 
-void Connection::check_deadline(Clock::time_point now) {
+void Connection::sweep(Clock::time_point now) {
+    // A request that is answered sooner needs nobody to watch, which costs as much as reading it.
+    if (answering_ && !reply_ && !watching_ && !half_closed_)
+        watch_client();
     if (now < deadline_)
         return;
     timed_out_ = true;
@@ -200,12 +203,12 @@ net::awaitable<Connection::Next> Connection::serve_request(Parser& parser) {
 
 net::awaitable<HttpReply> Connection::answer(HttpRequest request) {
     hand_over(std::move(request));
-    if (!reply_ && !half_closed_)
-        watch_client();
+    answering_ = true;
     while (!reply_) {
         wake_.expires_at(Clock::time_point::max());
         co_await wake_.async_wait(kAwait);
     }
+    answering_ = false;
     error_code ignored;
     if (watching_)
         socket_.cancel(ignored);

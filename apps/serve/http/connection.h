@@ -80,8 +80,9 @@ public:
     void start();
     /// Answers 503 and closes, because the server has as many connections as it may have.
     void start_refusing();
-    /// Ends what has taken too long.
-    void check_deadline(Clock::time_point now);
+    /// To be called some times a second: ends what has taken too long, and looks whether the client
+    /// of a request that is being answered is still there.
+    void sweep(Clock::time_point now);
     /// Closes when no request is on its way; otherwise after it, and the rest of its body may take
     /// `transfer_grace`.
     void drain();
@@ -138,7 +139,7 @@ private:
     net::steady_timer wake_;
     std::optional<HttpReply> reply_;
     std::stop_source gone_;
-    bool watching_ = false;
+    bool answering_ = false, watching_ = false;
 };
 
 } // namespace yeoul::serve

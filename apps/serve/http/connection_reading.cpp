@@ -15,6 +15,7 @@ namespace http = boost::beast::http;
 using boost::system::error_code;
 
 constexpr size_t kHeadLimit = 16 << 10;
+constexpr size_t kIdleBuffer = 4 << 10; // of a connection that waits; most heads fit
 constexpr size_t kBodyStep = 256 << 10; // stays in the second-level cache between memset and read
 
 /// What came is no HTTP; otherwise the socket failed and nobody reads a reply.
@@ -35,12 +36,13 @@ net::awaitable<bool> Connection::wait_for_request() {
         co_return true;
     if (half_closed_ || loop_.draining)
         co_return false;
-    buffer_.shrink_to_fit(); // thousands of idle connections cost little
+    if (buffer_.capacity() > kIdleBuffer)
+        buffer_.shrink_to_fit(); // thousands of idle connections cost little
     deadline_in(options_.idle_timeout);
     for (;;) {
         idle_ = true;
         const auto [error, bytes] =
-            co_await socket_.async_read_some(buffer_.prepare(kHeadLimit / 4), kAwait);
+            co_await socket_.async_read_some(buffer_.prepare(kIdleBuffer), kAwait);
         idle_ = false;
         buffer_.commit(bytes);
         if (!error)

@@ -184,7 +184,7 @@ private:
                 return;
             const Clock::time_point now = Clock::now();
             for (Connection* connection : worker.loop.connections)
-                connection->check_deadline(now);
+                connection->sweep(now);
             sweep(worker);
         });
     }

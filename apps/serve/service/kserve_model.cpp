@@ -43,7 +43,7 @@ void model_ready(Context& context, Call call) {
     ready(context, std::move(call));
 }
 
-void models(Context& context, Call call) {
+void model_names(Context& context, Call call) {
     send(call, {{"models", json::array({context.options.model_name})}});
 }
 
@@ -161,7 +161,7 @@ std::vector<Route> kserve_model_routes() {
          .handle = ready,
          .needs_engine = false,
          .needs_key = false},
-        {.method = "GET", .pattern = "/v2/models", .handle = models, .needs_engine = false},
+        {.method = "GET", .pattern = "/v2/models", .handle = model_names, .needs_engine = false},
         {.method = "GET", .pattern = "/v2/models/stats", .handle = statistics},
         {.method = "POST",
          .pattern = "/v2/repository/index",

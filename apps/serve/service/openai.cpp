@@ -70,7 +70,7 @@ void embeddings(Context& context, Call call) {
 }
 
 /// OpenAI's clients list the models first.
-void models(Context& context, Call call) {
+void list_models(Context& context, Call call) {
     const json model = {{"id", context.options.model_name},
                         {"object", "model"},
                         {"created", 0},
@@ -81,7 +81,7 @@ void models(Context& context, Call call) {
 } // namespace
 
 std::vector<Route> openai_routes() {
-    return {{"POST", "/v1/embeddings", embeddings}, {"GET", "/v1/models", models}};
+    return {{"POST", "/v1/embeddings", embeddings}, {"GET", "/v1/models", list_models}};
 }
 
 } // namespace yeoul::serve

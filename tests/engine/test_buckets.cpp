@@ -1,0 +1,43 @@
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "engine/buckets.h"
+
+using namespace yeoul;
+using namespace yeoul::batching;
+
+namespace {
+
+const std::vector<BatchCost> kProposed = {{1, 1}, {2, 1.75}, {4, 3.25}, {8, 6.25}};
+
+} // namespace
+
+TEST_CASE("buckets: one slow first pass spoils no time") {
+    // The first pass ever takes half a second; each other one 50 ms a photo.
+    int passes = 0;
+    const auto measure = [&](int bucket) {
+        return passes++ == 0 ? 0.5e6 : 5e4 * kProposed[static_cast<size_t>(bucket)].us;
+    };
+    const TimedBuckets timed = time_buckets(kProposed, true, measure, 1.5);
+    CHECK(timed.measured == 4);
+    CHECK(timed.table.ns(0) == 50'000'000);
+    CHECK(timed.table.ns(timed.table.size() - 1) == 312'500'000);
+}
+
+TEST_CASE("buckets: keeps to its time, and what there was no time for follows from the rest") {
+    std::map<int, int> runs;
+    double spent_us = 0;
+    const auto measure = [&](int bucket) {
+        ++runs[bucket];
+        const double us = 6e5 * kProposed[static_cast<size_t>(bucket)].us;
+        spent_us += us;
+        return us;
+    };
+    const TimedBuckets timed = time_buckets(kProposed, true, measure, 1.5);
+    CHECK(timed.measured == 1);
+    CHECK(runs[0] == 2);
+    CHECK(spent_us <= 1.5e6);
+    CHECK(timed.table.largest() == 8);
+    CHECK(timed.table.ns(timed.table.size() - 1) == 3'750'000'000);
+}

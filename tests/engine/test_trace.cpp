@@ -1,0 +1,122 @@
+// The trace of an engine: what it says ran did run, once, in order.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <future>
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/session.h"
+#include "tests/engine/golden.h"
+#include "tests/support/cuda_backend.h"
+#include "tests/support/temporary_directory.h"
+
+using namespace yeoul;
+using namespace yeoul::test;
+
+namespace {
+
+struct Span {
+    std::string row, name;
+    double start, stop;
+    int64_t size;
+};
+
+/// Of an engine that embeds `count` photos.
+std::vector<Span> traced(std::unique_ptr<Backend> backend, int count) {
+    const TemporaryDirectory directory;
+    EngineOptions options;
+    options.model = golden_root() / "clip" / "patch32-5-bf16";
+    options.batch_size = 2;
+    options.threads = 2;
+    options.trace = directory.path() / "trace.json";
+    {
+        Session session(std::move(backend), options);
+        Request request;
+        for (int i = 0; i < count; ++i)
+            request.photos.push_back(Photo::rgb(std::vector<uint8_t>(3 * 60 * 80, 7), 60, 80));
+        std::promise<void> done;
+        session.submit(std::move(request), [&](std::vector<Result> results) {
+            for (const Result& result : results)
+                CHECK_FALSE(result.error.has_value());
+            done.set_value();
+        });
+        done.get_future().wait();
+    }
+    std::ifstream file(options.trace);
+    const nlohmann::json trace = nlohmann::json::parse(file);
+    CHECK(trace["otherData"]["spans_left_out"] == 0);
+    std::map<int, std::string> rows;
+    std::vector<Span> spans;
+    for (const auto& event : trace["traceEvents"])
+        if (event["ph"] == "M") {
+            rows[event["tid"]] = event["args"]["name"];
+        } else {
+            const double start = event["ts"], us = event["dur"];
+            spans.push_back({rows.at(event["tid"]), event["name"], start, start + us,
+                             event.contains("args") ? int64_t{event["args"]["size"]} : 0});
+        }
+    return spans;
+}
+
+int64_t count(const std::vector<Span>& spans, const std::string& row, const std::string& name) {
+    return std::count_if(spans.begin(), spans.end(), [&](const Span& span) {
+        return span.row.starts_with(row) && span.name == name;
+    });
+}
+
+/// On one row things run one after the other; event times have a grain.
+bool one_at_a_time(std::vector<Span> spans, double grain_us) {
+    std::ranges::sort(spans, {}, &Span::start);
+    std::map<std::string, double> free_at;
+    for (const Span& span : spans) {
+        if (span.start + grain_us < free_at[span.row] || span.stop < span.start)
+            return false;
+        free_at[span.row] = span.stop;
+    }
+    return true;
+}
+
+} // namespace
+
+TEST_CASE("trace: every photo, batch and pass of an engine is in it once") {
+    const std::vector<Span> spans = traced(make_cpu_backend(2), 6);
+    CHECK(count(spans, "decoding", "photo") == 6);
+    int64_t photos = 0;
+    for (const Span& span : spans)
+        photos += span.row == "batches of lane 1" ? span.size : 0;
+    CHECK(photos == 6);
+    CHECK(count(spans, "stream", "graph") >= count(spans, "batches", "batch")); // and warm-up
+    CHECK(count(spans, "batches", "batch") >= 3);
+    CHECK(one_at_a_time(spans, 50));
+}
+
+TEST_CASE("simt: trace: photos cross the bus on another stream than the passes") {
+    const std::vector<Span> spans = traced(make_fp16_backend(), 4);
+    const auto row_of = [&](const std::string& name, int64_t least_bytes) {
+        const auto span = std::ranges::find_if(
+            spans, [&](const Span& s) { return s.name == name && s.size >= least_bytes; });
+        REQUIRE(span != spans.end());
+        return span->row;
+    };
+    const std::string photos = row_of("copy to device", 60 * 60 * 3);
+    const std::string passes = row_of("graph", 0);
+    CHECK(photos != passes);
+    CHECK(row_of("copy to host", 0) != photos);
+    CHECK(row_of("copy to host", 0) != passes);
+}
+
+TEST_CASE("trace: a file that cannot be written is refused before anything is loaded") {
+    EngineOptions options;
+    options.model = golden_root() / "clip" / "patch32-5-bf16";
+    options.trace = "/nowhere/trace.json";
+    try {
+        Session(make_cpu_backend(1), options);
+        FAIL("it opened");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::io);
+        CHECK(error.what() == std::string("the trace cannot be written to '/nowhere/trace.json'"));
+    }
+}
