@@ -78,7 +78,8 @@ void Session::start(const EngineOptions& options, const PlanRequest& request, bo
                .dtype = request.numerics.compute,
                .streams = options.streams,
                .threads = request.threads,
-               .batch_size = prepared_.costs->largest()};
+               .batch_size = prepared_.costs->largest(),
+               .pci_address = properties.pci_address};
     Scheduler::Options scheduling{policy_config(options, request.threads, properties.host_memory),
                                   *prepared_.costs, prepared_.opened.info.dim, options.log};
     scheduling.policy.slots = prepared_.pipeline->intake().slots().shape[0];

@@ -19,6 +19,7 @@ struct DeviceProperties {
     std::string kind;         // "cpu", "cuda", "simt"
     std::string name;         // "NVIDIA T4", "AMD EPYC 7763"
     std::string isa;          // "avx2", "sm_75"
+    std::string pci_address;  // of a GPU: "00000000:00:1e.0"
     int compute_units = 0;    // SMs, or threads used for math
     size_t total_bytes = 0;   // of device memory
     bool host_memory = false; // device pointers can be dereferenced by the host

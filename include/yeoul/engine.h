@@ -188,6 +188,7 @@ struct DeviceInfo {
     std::string name; // of the processor
     DType dtype = DType::f32;
     int streams = 1, threads = 1, batch_size = 1;
+    std::string pci_address = {}; // of a GPU, as NVML names it: "00000000:00:1e.0"
 };
 
 /// What one part of an engine holds.

@@ -82,6 +82,15 @@ private:
     int nodes_ = 0;
 };
 
+/// As NVML names a GPU; a GPU is its function 0.
+std::string pci_address(const cudaDeviceProp& device) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%08x:%02x:%02x.0", static_cast<unsigned>(device.pciDomainID),
+                  static_cast<unsigned>(device.pciBusID),
+                  static_cast<unsigned>(device.pciDeviceID));
+    return text;
+}
+
 class CudaBackend final : public Backend {
 public:
     explicit CudaBackend(BackendParts parts)
@@ -99,6 +108,7 @@ public:
         properties_.kind = YEOUL_CUDA_KIND;
         properties_.name = device.name;
         properties_.isa = "sm_" + std::to_string(sm_);
+        properties_.pci_address = pci_address(device);
         properties_.compute_units = device.multiProcessorCount;
         properties_.total_bytes = device.totalGlobalMem;
     }

@@ -18,6 +18,10 @@ TEST_CASE("properties: say what the device is") {
         CHECK_FALSE(properties.name.empty());
         CHECK_FALSE(properties.isa.empty());
         CHECK(properties.compute_units >= 1);
+        if (properties.kind == "simt")
+            CHECK(properties.pci_address == "00000000:00:1e.0");
+        if (properties.kind == "cpu")
+            CHECK(properties.pci_address.empty());
         CHECK(properties.total_bytes >= size_t{1} << 28);
         CHECK(backend.free_bytes() > 0);
         CHECK(backend.free_bytes() <= properties.total_bytes);

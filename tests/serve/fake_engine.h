@@ -139,6 +139,7 @@ public:
     std::optional<std::chrono::steady_clock::time_point> last_deadline() const {
         return last_deadline_;
     }
+    void be_a_gpu(std::string pci_address) { device_.pci_address = std::move(pci_address); }
     void without_text() { has_text_ = false; }
     void block_labels() {
         const std::lock_guard lock(mutex_);

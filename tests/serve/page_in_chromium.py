@@ -103,10 +103,12 @@ class Page:
 
     def check_keyboard(self):
         """Everything that can be worked with a mouse is reached by Tab, and shows that it is."""
-        self.browser.run("document.activeElement.blur(); window.scrollTo(0, 0)")
+        self.browser.run("const top = document.querySelector('h1'); top.tabIndex = -1; top.focus()")
         reached = []
-        for _ in range(20):
+        for _ in range(40):
             self.browser.press(TAB)
+            if self.browser.run("return document.activeElement === document.body"):
+                break  # beyond the last
             where = self.browser.run("""
                 const at = document.activeElement, box = at.closest("label") || at;
                 return [at.id || at.getAttribute("aria-label") || at.textContent.slice(0, 20),
@@ -181,7 +183,7 @@ class Page:
 
 
 def main():
-    program, source = sys.argv[1], pathlib.Path(sys.argv[2])
+    program, source = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
     screenshots = pathlib.Path(sys.argv[3]) if len(sys.argv) > 3 else None
     if webdriver.missing():
         print("skipped: " + " and ".join(webdriver.missing()) + " not found; apt-get install chromium chromium-driver (250 MB)")

@@ -74,6 +74,11 @@ function stack(target, parts) {
   target.setAttribute("aria-label", parts.map(([name, value]) => name + " " + milliseconds(value)).join(", "));
 }
 
+function card(id, rows) {
+  byId(id).replaceChildren(...rows.flatMap(([name, value]) =>
+    [element("dt", {}, text(name)), element("dd", {}, text(value))]));
+}
+
 function showModel(model) {
   const device = model.device;
   const rows = [["name", model.name]];
@@ -83,9 +88,18 @@ function showModel(model) {
     ["parameters", large(model.parameters, "")],
     ["a photo", large(model.gflop * 1e9, "FLOP")],
     ["device", device.kind + " " + device.name], ["precision", device.dtype],
-    ["batches", "up to " + device.batch_size], ["threads", device.threads + ", streams " + device.streams]);
-  byId("model").replaceChildren(...rows.flatMap(([name, value]) =>
-    [element("dt", {}, text(name)), element("dd", {}, text(value))]));
+    ["batches", "up to " + device.batch_size], ["threads", device.threads], ["streams", device.streams]);
+  card("model", rows);
+}
+
+function showGpu(gpu) {
+  byId("gpu-part").hidden = !gpu;
+  if (gpu) card("gpu", [
+    ["busy", round(gpu.utilization * 100, 0) + " % of the time"],
+    ["memory", `${bytes(gpu.used_bytes)} of ${bytes(gpu.total_bytes)}, all programs`],
+    ["power", `${round(gpu.watts, 0)} of ${round(gpu.limit_watts, 0)} W`],
+    ["SM clock", round(gpu.sm_hertz / 1e6, 0) + " MHz"],
+    ["held down by", gpu.throttled.join(", ").replaceAll("_", " ") || "nothing"]]);
 }
 
 function showStages(sums, photos) {
@@ -162,6 +176,7 @@ function show(stats, now) {
   bars("batches", Object.entries(stats.photos.by_batch_size).sort((a, b) => a[0] - b[0]),
     (value) => round(value, 0), "no photo yet");
   showMemory(stats.memory);
+  showGpu(stats.gpu);
   byId("labels-form").hidden = !stats.labels.possible;
   bars("failures", Object.entries(stats.failures).filter(([, count]) => count > 0),
     (value) => round(value, 0), "none");

@@ -26,6 +26,7 @@ struct ServiceOptions {
     std::vector<std::string> api_keys; // none: everybody may ask
     size_t most_photos = 1024;         // in one request
     std::chrono::milliseconds slow_request{1000};
+    std::string nvml = GpuMonitor::kLibrary; // tells of the GPU, when there is one
     std::function<void(LogLevel, std::string_view)> log = [](LogLevel, std::string_view) {};
     /// Called once, from any thread, when the device failed for good.
     std::function<void()> on_device_lost = [] {};

@@ -249,6 +249,10 @@ void Metrics::Families::refresh_triton(const PhotoTotals& totals, const EngineSt
     triton_pending_->Set(static_cast<double>(totals.in_flight));
 }
 
+void Metrics::Families::add_gpu(const std::string& uuid) {
+    gpu_.emplace(registry_, uuid);
+}
+
 std::string Metrics::Families::text() const {
     return prometheus::TextSerializer().Serialize(registry_.Collect());
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include "apps/serve/service/gpu_families.h"
 #include "apps/serve/service/metrics.h"
 
 namespace yeoul::serve {
@@ -27,6 +29,8 @@ public:
     void ready(bool now, const ModelInfo* info, const DeviceInfo* device);
     /// Brings up to date what others count.
     void refresh(const PhotoTotals& totals, const EngineStats& stats, const ServerCounts& counts);
+    void add_gpu(const std::string& uuid);
+    void refresh_gpu(const GpuUse& use) { gpu_->refresh(use); }
     std::string text() const;
     std::map<std::string, int64_t> failures() const;
 
@@ -64,6 +68,7 @@ private:
     std::map<std::string, Counter*> triton_counters_; // by name
     std::vector<Counter*> triton_failures_;           // by `FailureReason`
     Gauge* triton_pending_;
+    std::optional<GpuFamilies> gpu_;
 };
 
 } // namespace yeoul::serve

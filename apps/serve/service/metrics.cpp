@@ -96,6 +96,17 @@ void Metrics::ready(bool now, const ModelInfo* info, const DeviceInfo* device) {
     families_->ready(now, info, device);
 }
 
+void Metrics::watch(std::unique_ptr<GpuMonitor> gpu) {
+    const std::lock_guard lock(mutex_);
+    families_->add_gpu(gpu->uuid());
+    gpu_ = std::move(gpu);
+}
+
+std::optional<GpuUse> Metrics::gpu() const {
+    const std::lock_guard lock(mutex_);
+    return gpu_ ? std::optional(gpu_->read()) : std::nullopt;
+}
+
 PhotoTotals Metrics::totals() const {
     const std::lock_guard lock(mutex_);
     return totals_;
@@ -108,6 +119,8 @@ std::map<std::string, int64_t> Metrics::failures() const {
 std::string Metrics::exposition(const EngineStats& stats, const ServerCounts& counts) {
     const std::lock_guard lock(mutex_); // two scrapes at once would count a step twice
     families_->refresh(totals_, stats, counts);
+    if (gpu_)
+        families_->refresh_gpu(gpu_->read());
     return families_->text();
 }
 

@@ -17,6 +17,7 @@
 
 #include "apps/serve/http/message.h"
 #include "apps/serve/http/server.h"
+#include "apps/serve/service/gpu_monitor.h"
 
 namespace yeoul::serve {
 
@@ -75,6 +76,10 @@ public:
                             double total_ms);
     void ready(bool now, const ModelInfo* info, const DeviceInfo* device);
 
+    /// From here on the exposition tells what `gpu` says.
+    void watch(std::unique_ptr<GpuMonitor> gpu);
+    std::optional<GpuUse> gpu() const; // empty while none is watched
+
     PhotoTotals totals() const;
     const LatencyWindow& latencies() const { return latencies_; }
     /// Failures of photos by the name of their code, zeros included.
@@ -88,6 +93,7 @@ private:
     mutable std::mutex mutex_;
     PhotoTotals totals_;
     LatencyWindow latencies_;
+    std::unique_ptr<GpuMonitor> gpu_;
     std::unique_ptr<Families> families_;
 };
 

@@ -86,6 +86,19 @@ json memory_json(const EngineStats& engine) {
     return parts;
 }
 
+json gpu_json(const std::optional<GpuUse>& use) {
+    if (!use)
+        return nullptr;
+    json throttled = json::array();
+    for (const ThrottleReason& reason : kThrottleReasons)
+        if (use->throttle_reasons & reason.bit)
+            throttled.push_back(reason.name);
+    return {{"utilization", use->utilization}, {"used_bytes", use->used_bytes},
+            {"total_bytes", use->total_bytes}, {"watts", use->watts},
+            {"limit_watts", use->limit_watts}, {"sm_hertz", use->sm_hertz},
+            {"throttled", throttled}};
+}
+
 /// How many there are; GET /v1/labels names them.
 json labels_json(const Context& context) {
     PhotoEngine* engine = context.engine;
@@ -124,6 +137,7 @@ void stats(Context& context, Call call) {
           {"staging", engine.staging_bytes}}},
         {"memory", memory_json(engine)},
         {"device_allocations_since_ready", engine.device_allocations_since_ready},
+        {"gpu", gpu_json(context.metrics.gpu())},
         {"labels", labels_json(context)},
         {"connections", counts.connections},
         {"buffered_bytes", counts.buffered_bytes}};

@@ -82,9 +82,23 @@ void Service::open(PhotoEngine& engine, const std::optional<Labels>& labels) {
         context_.labels.replace(engine, *labels);
     check_canary(engine);
     context_.engine = &engine;
+    watch_gpu();
     context_.metrics.ready(true, &engine.info(), &engine.device());
     ServiceState loading = ServiceState::loading;
     context_.state.compare_exchange_strong(loading, ServiceState::ready);
+}
+
+void Service::watch_gpu() {
+    const DeviceInfo& device = context_.engine.load()->device();
+    if (device.pci_address.empty())
+        return;
+    try {
+        context_.metrics.watch(
+            std::make_unique<GpuMonitor>(device.pci_address, context_.options.nvml));
+    } catch (const Error& error) { // photos do not need it
+        context_.options.log(LogLevel::warning,
+                             std::string("there are no metrics of the GPU: ") + error.what());
+    }
 }
 
 void Service::drain() {

@@ -33,6 +33,7 @@ private:
     Match match(const Head& head) const;
     void check_key(const Head& head) const;
     void check_state() const;
+    void watch_gpu();
     const std::vector<Route> routes_;
     const std::vector<std::vector<std::string>> patterns_; // segments of each route
     Context context_;

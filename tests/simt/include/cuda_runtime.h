@@ -112,6 +112,7 @@ struct cudaDeviceProp {
     char name[256];
     size_t totalGlobalMem;
     int major, minor, multiProcessorCount;
+    int pciDomainID, pciBusID, pciDeviceID;
 };
 constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDefault = 0, cudaEventBlockingSync = 1,
                    cudaEventDisableTiming = 2, cudaHostAllocDefault = 0;

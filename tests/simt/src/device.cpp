@@ -234,7 +234,7 @@ cudaError_t cudaSetDevice(int device) {
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-    *properties = {"emulated T4", kTotalBytes, 7, 5, 40};
+    *properties = {"emulated T4", kTotalBytes, 7, 5, 40, 0, 0, 0x1e};
     return cudaSuccess;
 }
 
