@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 
-from results import HERE, ROOT, cell, commit, processor, ratios, write
+from results import HERE, ROOT, OtherWork, cell, commit, processor, ratios, write
 
 sys.path.insert(0, str(HERE / "serve"))
 import load  # noqa: E402
@@ -112,14 +112,17 @@ def warm_up(contenders, alone):
 def measure(options, contenders, alone, concurrency):
     """{name: [round, ...]}"""
     rounds = {server.name: [] for server in contenders} | {"engine": []}
+    pids = [one.process.pid for one in (*contenders, alone)]
     for turn in range(options.rounds):
         for server in contenders[turn % len(contenders):] + contenders[:turn % len(contenders)]:
-            rounds[server.name].append(
-                load.closed_loop(server.url, server.requests(), concurrency, options.seconds))
+            others = OtherWork(pids)
+            found = load.closed_loop(server.url, server.requests(), concurrency, options.seconds)
+            rounds[server.name].append(found | {"other_cores": others.cores()})
             time.sleep(QUIET_S)
-        rounds["engine"].append({"per_second": alone.per_second(options.alone)})
+        others = OtherWork(pids)
+        rounds["engine"].append({"per_second": alone.per_second(options.alone), "other_cores": others.cores()})
         time.sleep(QUIET_S)
-        rates = ", ".join(f"{name} {rounds[name][-1]['per_second']:.1f}" for name in rounds)
+        rates = ", ".join(f"{name} {rounds[name][-1]['per_second']:.1f} ({rounds[name][-1]['other_cores']})" for name in rounds)
         print(f"concurrency {concurrency}, round {turn + 1} of {options.rounds}: {rates} photos/s", file=sys.stderr)
     return rounds
 
@@ -150,8 +153,12 @@ def table(values):
         cells += [cell(ratios(rate["yeoul"], rate[better]), 2), f"{p99['yeoul'] / p99[better]:.2f}",
                   cell(ratios(rate["yeoul"], rate["engine"]), 2)]
         lines.append("| " + " | ".join(cells) + " |")
-    failed = sum(one.get("failed", 0) for at in rounds.values() for all_rounds in at.values() for one in all_rounds)
-    return "\n".join(lines) + f"\n\nRequests that failed: {failed}.\n"
+    every = [one for at in rounds.values() for all_rounds in at.values() for one in all_rounds]
+    failed = sum(one.get("failed", 0) for one in every)
+    others = [one["other_cores"] for one in every]
+    return "\n".join(lines) + (
+        f"\n\nRequests that failed: {failed}. Cores that other programs kept busy meanwhile: "
+        f"{statistics.median(others):.2f} (median), at most {max(others):.2f}.\n")
 
 
 def main():

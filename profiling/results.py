@@ -1,8 +1,10 @@
 """What the comparisons share: which machine and commit this is, and how samples are summed up."""
 
+import os
 import pathlib
 import statistics
 import subprocess
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -23,6 +25,30 @@ def commit():
 
     changed = git("status", "--porcelain", "--", "kernels", "engine", "loader", "apps")
     return git("rev-parse", "--short", "HEAD") + (" + changes" if changed else "")
+
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    """Of a process, user and system."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
+class OtherWork:
+    """Cores that others than `pids` and this process kept busy since this was made: what makes a measurement doubtful."""
+
+    def __init__(self, pids):
+        self.pids = [*pids, os.getpid()]
+        self.begun, self.busy = time.perf_counter(), self.busy_elsewhere()
+
+    def busy_elsewhere(self):
+        user, nice, system, _, _, irq, softirq, *_ = map(int, open("/proc/stat").readline().split()[1:])
+        return (user + nice + system + irq + softirq) * TICK_S - sum(map(cpu_seconds, self.pids))
+
+    def cores(self):
+        return round(max(0.0, self.busy_elsewhere() - self.busy) / (time.perf_counter() - self.begun), 2)
 
 
 def quartiles(values):

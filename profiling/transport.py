@@ -19,10 +19,9 @@ import sys
 import tempfile
 import time
 
-from results import ROOT, cell, commit, processor, write
+from results import ROOT, cell, commit, cpu_seconds, processor, write
 
 HERE = pathlib.Path(__file__).resolve().parent
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 IMAGE = "image/jpeg"
 BASE64 = "/v1/embed?encoding_format=base64"
 # name, target, bytes of the body, connections, requests/s at most (0: as many as the server answers)
@@ -34,12 +33,6 @@ CASES = [
     ("100 kB, vector as base64", BASE64, 100_000, 128, 0),
     ("3 MB, vector as JSON", "/v1/embed", 3_000_000, 8, 0),
 ]
-
-
-def cpu_seconds(pid):
-    """Of a process: user and system."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) * TICK_S
 
 
 def ask(options, server, url, case, folder):
