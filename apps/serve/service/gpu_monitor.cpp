@@ -13,13 +13,6 @@ namespace {
 constexpr int kSuccess = 0;
 constexpr unsigned kSmClock = 1;
 
-struct Utilization {
-    unsigned gpu = 0, memory = 0; // percent
-};
-struct Memory {
-    unsigned long long total = 0, free = 0, used = 0;
-};
-
 void close_library(void* handle) {
     ::dlclose(handle);
 }
@@ -27,6 +20,13 @@ void close_library(void* handle) {
 } // namespace
 
 struct GpuMonitor::Library {
+    struct Utilization {
+        unsigned gpu = 0, memory = 0; // percent
+    };
+    struct Memory {
+        unsigned long long total = 0, free = 0, used = 0;
+    };
+
     explicit Library(const std::string& path)
         : handle(::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL), close_library) {
         if (!handle)
@@ -87,8 +87,8 @@ GpuUse GpuMonitor::read() const {
         return function && function(device_, more..., &value) == kSuccess ? value
                                                                           : decltype(value){};
     };
-    const Memory memory = ask(library_->memory, Memory{});
-    return {.utilization = ask(library_->utilization, Utilization{}).gpu / 100.0,
+    const Library::Memory memory = ask(library_->memory, Library::Memory{});
+    return {.utilization = ask(library_->utilization, Library::Utilization{}).gpu / 100.0,
             .used_bytes = static_cast<int64_t>(memory.used),
             .total_bytes = static_cast<int64_t>(memory.total),
             .watts = ask(library_->power, 0U) / 1e3,
