@@ -40,7 +40,8 @@ private:
 
 class Search {
 public:
-    Search(Backend& backend, DType compute, const VectorRows& rows, double threshold, int block)
+    /// Without a backend: pair by pair, on the host.
+    Search(Backend* backend, DType compute, const VectorRows& rows, double threshold, int block)
         : backend_(backend), compute_(compute), rows_(rows), threshold_(threshold),
           lowest_(static_cast<float>(threshold - margin_of(compute))),
           highest_(static_cast<float>(threshold + margin_of(compute))), good_(good_rows(rows)),
@@ -48,8 +49,10 @@ public:
           sets_(good_.size()) {}
 
     Duplicates run() {
-        if (count_ >= 2)
-            compare_blocks();
+        if (count_ >= 2 && backend_)
+            compare_blocks(*backend_);
+        if (!backend_)
+            compare_pairs();
         Duplicates found;
         std::map<int, std::vector<int>> groups; // by the smallest member
         for (int i = 0; i < count_; ++i)
@@ -108,35 +111,49 @@ private:
         return unit;
     }
 
+    void compare_pairs() {
+        for (int a = 0; a < count_; ++a)
+            for (int b = a + 1; b < count_; ++b) {
+                const double alike = cosine(a, b);
+                if (alike > closest_) {
+                    closest_ = static_cast<float>(alike);
+                    closest_first_ = a;
+                    closest_second_ = b;
+                }
+                if (alike >= threshold_)
+                    sets_.join(a, b);
+            }
+    }
+
     // The blocks on and above the diagonal: y (block, block) = x w^T, w the columns' rows.
-    void compare_blocks() {
+    void compare_blocks(Backend& backend) {
         const size_t wide = size_bytes(compute_);
         const size_t x_bytes = wide * block_ * rows_.dim, y_bytes = wide * block_ * block_;
-        const DeviceMemory x = make_device_memory(backend_, x_bytes);
-        const DeviceMemory y = make_device_memory(backend_, y_bytes);
-        const PinnedMemory host_x = make_pinned_memory(backend_, x_bytes);
-        const PinnedMemory host_y = make_pinned_memory(backend_, y_bytes);
+        const DeviceMemory x = make_device_memory(backend, x_bytes);
+        const DeviceMemory y = make_device_memory(backend, y_bytes);
+        const PinnedMemory host_x = make_pinned_memory(backend, x_bytes);
+        const PinnedMemory host_y = make_pinned_memory(backend, y_bytes);
         std::vector<float> products(static_cast<size_t>(block_) * block_);
-        const Stream stream(backend_); // idle at the end of each product
+        const Stream stream(backend); // idle at the end of each product
         for (int column = 0; column < count_; column += block_) {
             std::vector<float> unit = unit_rows(column);
             const std::unique_ptr<Linear> product =
-                backend_.linear({.rows = block_,
-                                 .in = rows_.dim,
-                                 .out = block_,
-                                 .x = compute_,
-                                 .y = compute_,
-                                 .batches = {1}},
-                                {{View(unit.data(), DType::f32, {block_, rows_.dim})}, {}});
-            const DeviceMemory scratch = make_device_memory(backend_, product->scratch_bytes());
+                backend.linear({.rows = block_,
+                                .in = rows_.dim,
+                                .out = block_,
+                                .x = compute_,
+                                .y = compute_,
+                                .batches = {1}},
+                               {{View(unit.data(), DType::f32, {block_, rows_.dim})}, {}});
+            const DeviceMemory scratch = make_device_memory(backend, product->scratch_bytes());
             for (int first = 0; first <= column; first += block_) {
                 narrow(first == column ? unit : unit_rows(first), host_x.get());
-                backend_.copy(x.get(), host_x.get(), x_bytes, CopyKind::host_to_device, stream);
+                backend.copy(x.get(), host_x.get(), x_bytes, CopyKind::host_to_device, stream);
                 (*product)(View(x.get(), compute_, {1, block_, rows_.dim}),
                            View(y.get(), compute_, {1, block_, block_}),
                            {scratch.get(), product->scratch_bytes()}, stream);
-                backend_.copy(host_y.get(), y.get(), y_bytes, CopyKind::device_to_host, stream);
-                backend_.synchronize(stream);
+                backend.copy(host_y.get(), y.get(), y_bytes, CopyKind::device_to_host, stream);
+                backend.synchronize(stream);
                 widen(host_y.get(), products);
                 take(first, column, products);
             }
@@ -187,7 +204,7 @@ private:
             sets_.join(a, b);
     }
 
-    Backend& backend_;
+    Backend* backend_;
     DType compute_;
     VectorRows rows_;
     double threshold_;
@@ -199,15 +216,24 @@ private:
     int closest_first_ = 0, closest_second_ = 0;
 };
 
+void check_threshold(double threshold) {
+    YEOUL_REQUIRE(threshold > 0 && threshold <= 1,
+                  "the threshold is " << threshold << ", must be above 0 and at most 1");
+}
+
 } // namespace
 
 Duplicates find_duplicates(Backend& backend, DType compute, const VectorRows& rows,
                            double threshold, int block) {
-    YEOUL_REQUIRE(threshold > 0 && threshold <= 1,
-                  "the threshold is " << threshold << ", must be above 0 and at most 1");
+    check_threshold(threshold);
     YEOUL_REQUIRE(block >= 8 && block % 8 == 0,
                   "block is " << block << ", must be a positive multiple of 8");
-    return Search(backend, compute, rows, threshold, block).run();
+    return Search(&backend, compute, rows, threshold, block).run();
+}
+
+Duplicates find_duplicates(const VectorRows& rows, double threshold) {
+    check_threshold(threshold);
+    return Search(nullptr, DType::f32, rows, threshold, 8).run();
 }
 
 } // namespace yeoul

@@ -25,4 +25,8 @@ struct VectorRows {
 Duplicates find_duplicates(Backend& backend, DType compute, const VectorRows& rows,
                            double threshold, int block = 2048);
 
+/// The same on the host alone, in fp64: for the photos of a request, while the device computes
+/// others. It takes no memory of the device.
+Duplicates find_duplicates(const VectorRows& rows, double threshold);
+
 } // namespace yeoul

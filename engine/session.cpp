@@ -11,6 +11,9 @@ namespace {
 /// From the decision to launch until the device begins: an index table, a graph, a wake-up.
 constexpr int64_t kLaunchLeadNs = 300'000;
 
+/// Photos of a request; half a million pairs take some 0.3 s of one core.
+constexpr size_t kMostComparedOnHost = 1024;
+
 batching::PolicyConfig policy_config(const EngineOptions& options, int threads, bool host) {
     const auto ns = [](double ms) { return static_cast<int64_t>(ms * 1e6); };
     batching::PolicyConfig config;
@@ -35,12 +38,17 @@ loader::DecodeOptions decode_options(const EngineOptions& options) {
 void add_use(std::vector<MemoryUse>& uses, const AllocatorStats& stats, bool pinned) {
     for (int tag = 0; tag < kMemoryTags; ++tag) {
         const MemoryCounts& counts = stats.by_tag[tag];
-        if (counts.allocations > 0)
-            uses.push_back({.tag = std::string(name(static_cast<MemoryTag>(tag))),
-                            .pinned = pinned,
-                            .allocated_bytes = static_cast<int64_t>(counts.allocated_bytes),
-                            .reserved_bytes = static_cast<int64_t>(counts.reserved_bytes),
-                            .peak_bytes = static_cast<int64_t>(counts.peak_allocated_bytes)});
+        if (counts.allocations == 0)
+            continue;
+        const std::string_view label = name(static_cast<MemoryTag>(tag));
+        auto use = std::find_if(uses.begin(), uses.end(), [&](const MemoryUse& u) {
+            return u.tag == label && u.pinned == pinned;
+        });
+        if (use == uses.end())
+            use = uses.insert(use, {.tag = std::string(label), .pinned = pinned});
+        use->allocated_bytes += static_cast<int64_t>(counts.allocated_bytes);
+        use->reserved_bytes += static_cast<int64_t>(counts.reserved_bytes);
+        use->peak_bytes += static_cast<int64_t>(counts.peak_allocated_bytes);
     }
 }
 
@@ -148,6 +156,8 @@ Duplicates Session::duplicates(const std::vector<std::vector<float>>& embeddings
                       "vector " << i << " has " << vector.size() << " values, another " << dim);
         std::copy(vector.begin(), vector.end(), rows.begin() + static_cast<ptrdiff_t>(i * dim));
     }
+    if (embeddings.size() <= kMostComparedOnHost)
+        return find_duplicates({rows, static_cast<int>(dim)}, threshold);
     return find_duplicates(*backend_, device_.dtype, {rows, static_cast<int>(dim)}, threshold);
 }
 
@@ -163,6 +173,8 @@ EngineStats Session::stats() const {
         device.by_tag[static_cast<size_t>(MemoryTag::activations)].allocated_bytes);
     stats.staging_bytes = static_cast<int64_t>(pinned.total.allocated_bytes);
     if (text_) {
+        add_use(stats.memory, text_->memory.device().stats(), false);
+        add_use(stats.memory, text_->memory.pinned().stats(), true);
         stats.weight_bytes += static_cast<int64_t>(text_->encoder->weight_bytes());
         stats.activation_bytes += static_cast<int64_t>(text_->encoder->activation_bytes());
     }

@@ -76,6 +76,7 @@ void check_groups(Backend& backend, std::initializer_list<int> counts) {
             CAPTURE(threshold);
             const std::vector<float> values = clustered(count, 5);
             const auto expected = dbscan(values, threshold);
+            CHECK(find_duplicates({values, kDim}, threshold).groups == expected);
             for (int block : {8, 64, 2048}) {
                 if (count / block > 20)
                     continue; // the same again, slowly
@@ -150,6 +151,7 @@ TEST_CASE("duplicates: a vector of zeros or with NaN or infinity is like none, a
     CHECK(found.closest == std::vector<int>{1, 3});
     const std::vector<float> none(2 * kDim, 0.0f);
     CHECK(find_duplicates(*backend, DType::f32, {none, kDim}, 0.9).closest.empty());
+    CHECK(find_duplicates({none, kDim}, 0.9).closest.empty());
     CHECK(find_duplicates(*backend, DType::f32, {{}, kDim}, 0.9).groups.empty());
 }
 
