@@ -135,3 +135,26 @@ def decoded(ids):
     """The Scene of `encoded`."""
     groups = [shapes.Group(*map(int, part)) for part in (ids[2:7], ids[7:12]) if part[0]]
     return shapes.Scene(tuple(groups), int(ids[1]), int(ids[0]))
+
+
+_KINDS = len(shapes.COLOURS) * len(shapes.SHAPES)
+FACTS = len(MOTIFS) + 2 * shapes.MOST + _KINDS + len(shapes.COLOURS) + len(shapes.SHAPES)
+
+
+def facts(scenes):
+    """Scenes (n, 12) as (n, FACTS) float32 of 0 and 1: motif, counts, and kinds of objects."""
+    table = np.zeros((len(scenes), FACTS), np.float32)
+    for row, scene in zip(table, scenes):
+        if scene[0]:
+            row[scene[0] - 1] = 1
+            continue
+        base = len(MOTIFS)
+        for count, colour, shape in (scene[2:5], scene[7:10]):
+            if count:
+                row[base + count - 1] = 1
+                at = base + 2 * shapes.MOST
+                row[at + (int(colour) - 1) * len(shapes.SHAPES) + shape - 1] = 1
+                row[at + _KINDS + colour - 1] = 1
+                row[at + _KINDS + len(shapes.COLOURS) + shape - 1] = 1
+        row[base + shapes.MOST + min(int(scene[2]) + int(scene[7]), shapes.MOST) - 1] = 1
+    return table

@@ -29,7 +29,7 @@ def config(tokenizer):
             "bos_token_id": tokenizer.bos_token_id,
             "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
-            "intermediate_size": 512,
+            "intermediate_size": 256,
             "max_position_embeddings": vocabulary.CONTEXT,
             "num_attention_heads": 4,
             "num_hidden_layers": 2,
@@ -39,7 +39,7 @@ def config(tokenizer):
         "vision_config": _TOWER
         | {
             "image_size": 64,
-            "intermediate_size": 512,
+            "intermediate_size": 256,
             "num_attention_heads": 4,
             "num_hidden_layers": 4,
             "patch_size": 8,

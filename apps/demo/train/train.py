@@ -19,31 +19,48 @@ sys.path.insert(0, str(HERE.parent))
 import captions  # noqa: E402
 import directory  # noqa: E402
 import heldout  # noqa: E402
+import initial  # noqa: E402
 import vocabulary  # noqa: E402
 
 SEED = 20261121
 BATCH = 64
-PEAK = 1e-3  # learning rate
-WARM_UP = 300  # steps
+PEAK = 1.5e-3  # learning rate
+WARM_UP = 100  # steps
+EASY = 400  # steps that mostly show one large object
+SCALE_RATE = 10  # times as fast: the logit scale must rise by a factor of five or so
 DECAY = 0.35  # share of the steps in which the rate falls to nothing
-MOTIF_SHARE = 0.2  # of a batch
+MOTIF_SHARE = 0.15  # of a batch
+READER_SHARE = 0.3  # of the loss of Reader
 
 
 class Pool:
     def __init__(self, file):
         data = np.load(file)
         self.pictures, self.scenes = data["pictures"], data["scenes"]
-        self.of_shapes = np.flatnonzero(self.scenes[:, 0] == 0)
-        self.of_motifs = np.flatnonzero(self.scenes[:, 0])
+        motif, count, size, more = self.scenes[:, [0, 2, 5, 7]].T
+        self.of_motifs = np.flatnonzero(motif)
+        self.of_shapes = np.flatnonzero(motif == 0)
+        self.of_one = np.flatnonzero((count == 1) & (more == 0))
+        self.of_large_ones = np.flatnonzero((count == 1) & (more == 0) & (size == 2))
 
-    def batch(self, rng, side):
+    def shapes(self, rng, count, easy):
+        """Rows of pictures of shapes: half of them of one object, at first mostly a large one."""
+        ones = count // 2 if not easy else count * 7 // 8
+        return np.concatenate(
+            [
+                rng.choice(self.of_large_ones if easy else self.of_one, ones),
+                rng.choice(self.of_shapes, count - ones),
+            ]
+        )
+
+    def batch(self, rng, side, easy):
         """Pictures (batch, 3, side, side) in 0..1, their scenes, texts and claims of the texts.
 
         Texts are a caption of each picture and then one of each with something changed.
         """
         motifs = int(BATCH * MOTIF_SHARE)
         rows = np.concatenate(
-            [rng.choice(self.of_shapes, BATCH - motifs), rng.choice(self.of_motifs, motifs)]
+            [self.shapes(rng, BATCH - motifs, easy), rng.choice(self.of_motifs, motifs)]
         )
         spare = self.pictures.shape[1] - side
         cut = []
@@ -60,13 +77,38 @@ class Pool:
         return x.clamp(0, 1), self.scenes[rows], [text for text, _ in said], claims
 
 
-def contrastive(model, pixels, ids, false):
+class Reader(torch.nn.Module):
+    """What is in a picture, read off the image tower by one product each; only for learning.
+
+    Captions alone teach colours and motifs within minutes and shapes very late; this says from the
+    first step on which shape is where. It is thrown away afterwards.
+    """
+
+    def __init__(self, dim, facts):
+        super().__init__()
+        self.of_class, self.of_patches = torch.nn.Linear(dim, facts), torch.nn.Linear(dim, facts)
+        for layer in (self.of_class, self.of_patches):
+            torch.nn.init.zeros_(layer.weight)
+            torch.nn.init.constant_(layer.bias, -3)
+
+    def loss(self, seen, facts):
+        """seen: the image tower's output; facts (n, facts) of 0 and 1."""
+        return sum(
+            functional.binary_cross_entropy_with_logits(read, facts, reduction="none").sum(1).mean()
+            for read in (
+                self.of_class(seen.pooler_output),
+                self.of_patches(seen.last_hidden_state[:, 1:].mean(1)),
+            )
+        )
+
+
+def contrastive(model, images, ids, false):
     """CLIP's loss in which a text that happens to be true of another picture is no negative.
 
     The first n texts belong to the n pictures, the others to none.
-    false (n, texts) bool: the text is not true of the picture.
+    images (n, dim); false (n, texts) bool: the text is not true of the picture.
     """
-    images = functional.normalize(model.get_image_features(pixels).pooler_output, dim=1)
+    images = functional.normalize(images, dim=1)
     texts = functional.normalize(model.get_text_features(**ids).pooler_output, dim=1)
     logits = model.logit_scale.exp() * images @ texts.T
     own = torch.eye(*logits.shape, dtype=torch.bool)
@@ -88,8 +130,8 @@ class Examination:
         self.tokenizer = tokenizer
         self.sets = {}
         for name, make, count, labels in (
-            ("one object", heldout.single_object, 360, heldout.LABELS),
-            ("motifs", heldout.motif, 110, directory.MOTIF_LABELS),
+            ("one object", heldout.single_object, 180, heldout.LABELS),
+            ("motifs", heldout.motif, 44, directory.MOTIF_LABELS),
         ):
             photos, answers = zip(*(make(10_000 + i) for i in range(count)))
             pixels = torch.stack([directory.pixels(photo, side) for photo in photos])
@@ -125,15 +167,21 @@ def main():
     model = CLIPModel._from_config(
         CLIPConfig(**config), dtype=torch.float32, attn_implementation="sdpa"
     )
-    model.logit_scale.data.fill_(np.log(10))
-    large = [p for p in model.parameters() if p.ndim > 1]
-    small = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": large, "weight_decay": 0.05}, {"params": small, "weight_decay": 0}]
+    initial.start(model.vision_model)
+    model.logit_scale.data.fill_(np.log(14))
+    reader = Reader(config["vision_config"]["hidden_size"], captions.FACTS)
+    both = [*model.parameters(), *reader.parameters()]
+    groups = [
+        {"params": [p for p in both if p.ndim > 1], "weight_decay": 0.05, "times": 1},
+        {"params": [p for p in both if p.ndim == 1], "weight_decay": 0, "times": 1},
+        {"params": [model.logit_scale], "weight_decay": 0, "times": SCALE_RATE},
+    ]
     optimizer = torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.98))
     first = 0
     if options.resume:
         state = torch.load(options.resume)
         model.load_state_dict(state["model"])
+        reader.load_state_dict(state["reader"])
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
     pool, examine = Pool(options.pool), Examination(tokenizer, side)
@@ -142,25 +190,30 @@ def main():
     for step in range(first, options.stop or options.steps):
         # Numbers by step, so that a resumed run sees the batches of an uninterrupted one.
         rng = np.random.default_rng([SEED, step])
-        pixels, scenes, texts, claims = pool.batch(rng, side)
+        pixels, scenes, texts, claims = pool.batch(rng, side, step < EASY)
         ids = tokenizer(texts, padding=True, return_tensors="pt")
         false = torch.from_numpy(~captions.truth(scenes, claims))
         for group in optimizer.param_groups:
-            group["lr"] = rate(step, options.steps)
-        loss = contrastive(model, directory.normalized(pixels), ids, false)
+            group["lr"] = rate(step, options.steps) * group["times"]
+        seen = model.vision_model(directory.normalized(pixels))
+        apart = contrastive(model, model.visual_projection(seen.pooler_output), ids, false)
+        facts = torch.from_numpy(captions.facts(scenes))
+        loss = apart + READER_SHARE * reader.loss(seen, facts)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(both, 1.0)
         optimizer.step()
         model.logit_scale.data.clamp_(max=np.log(100))
-        losses.append(loss.item())
+        losses.append((apart.item(), loss.item()))
         if step % 20 == 19:
             took = time.process_time() - start
-            print(f"step {step + 1} loss {np.mean(losses[-20:]):.3f} {took:.0f} s", flush=True)
-        if step % 250 == 249 or step + 1 == options.steps:
+            apart, whole = np.mean(losses[-20:], 0)
+            print(f"step {step + 1} loss {apart:.3f} of {whole:.3f} {took:.0f} s", flush=True)
+        if step % 200 == 199 or step + 1 == options.steps:
             print(f"step {step + 1}", examine(model), flush=True)
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save(state | {"step": step + 1}, options.output / "checkpoint.pt")
+            state = {"model": model.state_dict(), "reader": reader.state_dict()}
+            state |= {"optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save(state, options.output / "checkpoint.pt")
     directory.write(model, config, options.output)
 
 
