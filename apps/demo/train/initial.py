@@ -2,8 +2,9 @@
 
 Products of query and key near a multiple of the identity, of value and output near a negative one
 (Trockman, Kolter, Mimetic Initialization of Self-Attention Layers, 2023, arXiv:2305.09828), and a
-sinusoidal table of positions in two dimensions. With transformers' own small random weights the
-same tower knew colours after half an hour of one core and no shapes.
+sinusoidal table of positions in two dimensions. From transformers' own small random weights the
+same tower named colour and shape of 19 % of the held-out objects after 32,000 pictures; from these,
+with large single objects first, of 31 % after 26,000.
 """
 
 import numpy as np
