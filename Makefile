@@ -24,7 +24,7 @@ define test_preset
 endef
 
 help:
-	@echo 'make demo      install what is missing, build, and turn the bundled photos into vectors'
+	@echo 'make demo      install what is missing, build, and print vectors, tags and near-duplicates of the bundled photos'
 	@echo 'make test      install what is missing, build, and run every test this machine can run'
 	@echo 'make setup     only install the missing packages (Debian 12, as root or by sudo)'
 	@echo 'make build     only build: build/cpu/bin/engine-run, engine-serve, engine-bench'
@@ -50,8 +50,10 @@ build: setup
 demo: setup
 	$(call build_preset,cpu,--target engine-run)
 	$(call step,the model and the device,build/cpu/bin/engine-run inspect --model apps/demo/model,The message above says what to do)
-	$(call step,the photos,build/cpu/bin/engine-run embed apps/demo/photos --model apps/demo/model,The message above says what to do)
-	@printf '\nThe bundled model has random weights: its vectors tell photos apart and mean nothing else.\nYour own: build/cpu/bin/engine-run embed PHOTOS --model DIR\n'
+	$(call step,the photos as vectors,build/cpu/bin/engine-run embed apps/demo/photos --model apps/demo/model,The message above says what to do)
+	$(call step,what they show: the likeliest of apps/demo/labels.txt,build/cpu/bin/engine-run tag apps/demo/photos --model apps/demo/model --labels-file apps/demo/labels.txt --template 'a photo of {}' --top-k 2,The message above says what to do)
+	$(call step,which of them look alike,build/cpu/bin/engine-run duplicates apps/demo/photos --model apps/demo/model,The message above says what to do)
+	@printf '\nThe bundled model is small and knows little: apps/demo/model/README.md. Your own photos and model:\n    build/cpu/bin/engine-run tag PHOTOS --labels "cat,dog" --model DIR\n'
 
 # Where nvcc is: the CUDA backend with warnings as errors, as far as PTX: the structure test takes the
 # kernels through ptxas. Elsewhere: a word.

@@ -7,6 +7,25 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 
+class Vary:
+    """How far a scene departs from its usual layout: not at all, unless there is an rng."""
+
+    def __init__(self, rng=None):
+        self.rng = rng
+
+    def by(self, value, spread):
+        return value if self.rng is None else value + self.rng.uniform(-spread, spread)
+
+    def times(self, value, factor):
+        return value if self.rng is None else value * factor ** self.rng.uniform(-1, 1)
+
+    def shuffled(self, values):
+        return values if self.rng is None else list(self.rng.permutation(values))
+
+
+STILL = Vary()
+
+
 def rgb(code):
     return np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)], np.float32) / 255
 

@@ -1,17 +1,17 @@
-"""Landscapes in layers of paint. A scene is a function (height, width, rng) -> picture.
+"""Landscapes in layers of paint. A scene is a function (height, width, rng, vary) -> picture.
 
-All randomness comes from `rng`, so a seed gives the same picture.
+All randomness comes from `rng`, so a seed gives the same picture; `vary` moves what is otherwise fixed.
 """
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from brushes import grid, lay, mask, mix, noise, pine, ramp, rgb, ridge, smooth
+from brushes import STILL, grid, lay, mask, mix, noise, pine, ramp, rgb, ridge, smooth
 
 
-def mountain_lake(height, width, rng):
+def mountain_lake(height, width, rng, vary=STILL):
     y, x = grid(height, width)
-    shore = 0.62
+    shore = vary.by(0.62, 0.05)
     image = ramp(
         np.broadcast_to(y / shore, (height, width)),
         [(0, "#274f86"), (0.45, "#6f96bd"), (0.75, "#f0bf94"), (1, "#fbe3b4")],
@@ -27,7 +27,7 @@ def mountain_lake(height, width, rng):
             [(0, "#d9e2ee"), (0.6, "#ffe2c4"), (1, "#ffd9a6")],
         ),
     )
-    glow = np.exp(-((x - 0.95) ** 2 + (y - 0.43) ** 2) / 0.03)
+    glow = np.exp(-((x - vary.by(0.95, 0.4)) ** 2 + (y - vary.by(0.43, 0.05)) ** 2) / 0.03)
     lay(image, 0.75 * glow[..., None], rgb("#fff1c2"))
     layers = [
         (0.42, 0.150, 5, "#8fa3bd"),
@@ -36,7 +36,7 @@ def mountain_lake(height, width, rng):
         (0.58, 0.040, 11, "#2f4a58"),
     ]
     for index, (base, swing, cells, colour) in enumerate(layers):
-        crest = base - swing * ridge(rng, width, cells, 9, 0.48)
+        crest = vary.by(base, 0.02) - vary.times(swing, 1.4) * ridge(rng, width, cells, 9, 0.48)
         below = (y - crest[None, :]) * height
         body = mix(
             rgb(colour), rgb("#e8c7a0"), 0.35 * smooth(0, 0.16, y - crest[None, :])[..., None]
@@ -59,8 +59,10 @@ def mountain_lake(height, width, rng):
     tint = mix(rgb("#93a9b8"), rgb("#3b6379"), (depth / (height - row))[:, None, None])
     image[row:] = image[rows, np.arange(width)[None, :]] * 0.62 + tint * 0.33
 
+    wood = int(vary.by(46, 20))
+
     def trees(draw, scale):
-        for _ in range(46):
+        for _ in range(wood):
             at = rng.choice([rng.uniform(-0.02, 0.3), rng.uniform(1.08, 1.36)])
             edge = min(abs(at), abs(1.333 - at))
             pine(
@@ -77,16 +79,20 @@ def mountain_lake(height, width, rng):
     return image
 
 
-def dunes(height, width, rng):
+def dunes(height, width, rng, vary=STILL):
     y, x = grid(height, width)
     image = ramp(
         np.broadcast_to(y, (height, width)), [(0, "#3f7fb8"), (0.3, "#9cc3dc"), (0.48, "#f5e3c3")]
     )
-    lay(image, np.exp(-((x - 1.15) ** 2 + (y - 0.2) ** 2) / 0.012)[..., None], rgb("#fff6d6"))
+    sun = vary.by(1.15, 0.5), vary.by(0.2, 0.1)
+    disc = np.exp(-((x - sun[0]) ** 2 + (y - sun[1]) ** 2) / 0.012)
+    lay(image, disc[..., None], rgb("#fff6d6"))
+    top = vary.by(0.38, 0.08)
     warp = noise(rng, height, width, 5, 7, 4)
     for index in range(6):
-        base = 0.38 + 0.02 * index + 0.085 * index * (0.6 + 0.12 * index)
-        crest = base + (0.05 + 0.012 * index) * ridge(rng, width, 3, 2, 0.35)
+        base = top + 0.02 * index + 0.085 * index * (0.6 + 0.12 * index)
+        swing = vary.times(0.05 + 0.012 * index, 1.4)
+        crest = base + swing * ridge(rng, width, 3, 2, 0.35)
         below = y - crest[None, :]
         # The side behind a wandering edge lies in shadow.
         edge = (
@@ -102,15 +108,18 @@ def dunes(height, width, rng):
     return image
 
 
-def foggy_forest(height, width, rng):
+def foggy_forest(height, width, rng, vary=STILL):
     y, x = grid(height, width)
     image = np.repeat(mix(0.93, 0.72, np.broadcast_to(y, (height, width)))[..., None], 3, 2).astype(
         np.float32
     )
-    lay(image, 0.6 * np.exp(-((x - 0.3) ** 2 + (y - 0.22) ** 2) / 0.02)[..., None], 1.0)
+    sun = vary.by(0.3, 0.25), vary.by(0.22, 0.1)
+    disc = np.exp(-((x - sun[0]) ** 2 + (y - sun[1]) ** 2) / 0.02)
+    lay(image, 0.6 * disc[..., None], 1.0)
+    top, tall = vary.by(0.60, 0.08), vary.times(1, 1.25)
     for index in range(6):
         near = index / 5
-        foot = 0.60 + 0.085 * index
+        foot = top + 0.085 * index
 
         def row(draw, scale):
             for _ in range(int(22 - 3 * index)):
@@ -118,7 +127,7 @@ def foggy_forest(height, width, rng):
                     draw,
                     rng.uniform(-0.05, width / height + 0.05),
                     foot + rng.uniform(-0.01, 0.02),
-                    rng.uniform(0.7, 1.15) * (0.22 + 0.095 * index),
+                    tall * rng.uniform(0.7, 1.15) * (0.22 + 0.095 * index),
                     scale,
                     rng,
                     0.19,
@@ -135,7 +144,7 @@ def foggy_forest(height, width, rng):
     return image
 
 
-def aurora(height, width, rng):
+def aurora(height, width, rng, vary=STILL):
     y, x = grid(height, width)
     image = ramp(
         np.broadcast_to(y, (height, width)), [(0, "#050a1e"), (0.55, "#0d2440"), (0.8, "#1d4a5c")]
@@ -152,7 +161,7 @@ def aurora(height, width, rng):
         ("#63f0c0", 0.44, 4, 0.6),
         ("#9a5cf0", 0.36, 3, 0.55),
     ):
-        foot = base + 0.10 * ridge(rng, width, seed_cells, 3)
+        foot = vary.by(base, 0.1) + vary.times(0.10, 1.5) * ridge(rng, width, seed_cells, 3)
         rays = 0.55 + 0.45 * ridge(rng, width, 70, 3)
         up = foot[None, :] - y
         sheet = (
@@ -179,16 +188,17 @@ def aurora(height, width, rng):
             )
 
     lay(image, mask(height, width, trees), rgb("#03080d"))
+    aside = vary.by(0, 0.4)
     cabin = lambda draw, s: draw.polygon(
         [
-            (a * s, b * s)
+            ((aside + a) * s, b * s)
             for a, b in ((0.98, 0.95), (0.98, 0.87), (1.045, 0.825), (1.11, 0.87), (1.11, 0.95))
         ],
         fill=255,
     )
     pane = lambda draw, s: [
         draw.rectangle([a * s, 0.885 * s, (a + 0.025) * s, 0.915 * s], fill=255)
-        for a in (1.0, 1.06)
+        for a in (aside + 1.0, aside + 1.06)
     ]
     lay(image, mask(height, width, cabin), rgb("#1b120d"))
     lay(image, 0.5 * mask(height, width, pane, blur=0.02), rgb("#ffb347"))

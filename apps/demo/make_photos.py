@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import sys
 
 import numpy as np
 from PIL import Image
@@ -9,6 +10,10 @@ from PIL import Image
 import landscapes
 import painted
 import raytraced
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "train"))
+
+import shapes  # noqa: E402
 
 SEED = 20261121
 
@@ -48,6 +53,21 @@ def paint(scene, height, width, grain=0.0, mode="RGB"):
         picture = picture + rng.normal(0, grain, (height, width, 1)).astype(np.float32)
     picture = Image.fromarray((np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8))
     return picture if picture.mode == mode else picture.convert(mode)
+
+
+def shape_scene(words, background, *groups):
+    """A painter of shapes as the bundled model has learnt them; groups [(count, colour, shape)]."""
+
+    def paint_shapes(height, width, rng):
+        named = [
+            shapes.Group(n, shapes.COLOURS.index(colour) + 1, shapes.SHAPES.index(shape) + 1)
+            for n, colour, shape in groups
+        ]
+        scene = shapes.Scene(tuple(named), shapes.BACKGROUNDS.index(background) + 1)
+        return shapes.render(rng, scene, height, width)[0]
+
+    paint_shapes.__name__ = words
+    return paint_shapes
 
 
 def fruit_upright_by_exif(path):
@@ -102,6 +122,29 @@ PHOTOS = {
         path, quality=82, method=6, exif=exif(exposure=(1, 2000))
     ),
     "aurora.webp": lambda path: paint(landscapes.aurora, 480, 720).save(path, quality=85, method=6),
+    "red-circle.jpg": lambda path: paint(
+        shape_scene("red circle", "wood", (1, "red", "circle")), 768, 1024
+    ).save(path, quality=35, subsampling="4:2:0"),
+    "blue-square.png": lambda path: paint(
+        shape_scene("blue square", "striped", (1, "blue", "square")), 301, 403
+    ).save(path, optimize=True),
+    "three-yellow-stars.webp": lambda path: paint(
+        shape_scene("three yellow stars", "purple", (3, "yellow", "star")), 700, 700
+    ).save(path, quality=70, method=6),
+    "two-green-rings.jpg": lambda path: paint(
+        shape_scene("green rings", "pink", (2, "green", "ring")), 1000, 1500
+    ).save(path, quality=60, subsampling="4:2:0", progressive=True),
+    "pink-heart-small.jpg": lambda path: paint(
+        shape_scene("pink heart small", "black", (1, "pink", "heart")), 57, 76
+    ).save(path, quality=80, subsampling="4:2:0"),
+    "white-moon-grey.png": lambda path: paint(
+        shape_scene("white moon", "black", (1, "white", "moon")), 240, 320, mode="L"
+    ).save(path, optimize=True),
+    "orange-triangle-blue-cross.jpg": lambda path: paint(
+        shape_scene("two shapes", "grass", (1, "orange", "triangle"), (1, "blue", "cross")),
+        600,
+        900,
+    ).save(path, quality=75, subsampling="4:2:2"),
     "marbles-recompressed.jpg": marbles_again,
     "dunes-cropped.jpg": dunes_cropped,
 }

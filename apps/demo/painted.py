@@ -1,17 +1,17 @@
-"""Boats, towns, flowers in layers of paint. A scene is a function (height, width, rng) -> picture.
+"""Boats, towns, flowers in layers of paint. A scene is a function (height, width, rng, vary) -> picture.
 
-All randomness comes from `rng`, so a seed gives the same picture.
+All randomness comes from `rng`, so a seed gives the same picture; `vary` moves what is otherwise fixed.
 """
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from brushes import grid, lay, mask, mix, noise, ramp, rgb, ridge, smooth
+from brushes import STILL, grid, lay, mask, mix, noise, ramp, rgb, ridge, smooth
 
 
-def sailboat(height, width, rng):
+def sailboat(height, width, rng, vary=STILL):
     y, x = grid(height, width)
-    horizon = 0.56
+    horizon = vary.by(0.56, 0.07)
     image = ramp(
         np.broadcast_to(y / horizon, (height, width)),
         [(0, "#1f6fc0"), (0.6, "#79b8e6"), (1, "#dff0f6")],
@@ -34,11 +34,11 @@ def sailboat(height, width, rng):
     sparkle = smooth(0.75, 1.3, swell[u, v]) * np.exp(-((x - 0.35) ** 2) / 0.05) * (1 - 0.6 * depth)
     lay(sea, 0.8 * sparkle[..., None], 1.0)
     lay(image, np.clip((y - horizon) * height, 0, 1)[..., None], sea)
-    at, keel = 0.93, 0.735
+    at, keel, span = vary.by(0.93, 0.3), vary.by(0.735, 0.06), vary.times(1, 1.25)
 
     def sail(points):
         return lambda draw, s: draw.polygon(
-            [((at + px) * s, (keel + py) * s) for px, py in points], fill=255
+            [((at + span * px) * s, (keel + span * py) * s) for px, py in points], fill=255
         )
 
     def arc(x0, y0, x1, y1, bulge):
@@ -98,14 +98,14 @@ def sailboat(height, width, rng):
     return image
 
 
-def night_city(height, width, rng):
+def night_city(height, width, rng, vary=STILL):
     y, x = grid(height, width)
-    quay = 0.72
+    quay = vary.by(0.72, 0.07)
     image = ramp(
         np.broadcast_to(y / quay, (height, width)),
         [(0, "#0b1033"), (0.5, "#3a2a66"), (0.85, "#b0517a"), (1, "#f2a65a")],
     )
-    moon = np.hypot(x - 0.33, y - 0.19)
+    moon = np.hypot(x - vary.by(0.33, 0.3), y - vary.by(0.19, 0.1))
     lay(image, 0.35 * np.exp(-(moon**2) / 0.012)[..., None], rgb("#fff3c9"))
     lay(image, np.clip((0.06 - moon) * height, 0, 1)[..., None], rgb("#fff3d0"))
     for index, (colour, count, low, high) in enumerate(
@@ -138,7 +138,7 @@ def night_city(height, width, rng):
     return image
 
 
-def balloon(height, width, rng):
+def balloon(height, width, rng, vary=STILL):
     """(height, width, 4): a hot-air balloon on nothing."""
     y, x = grid(height, width)
     cx, cy, radius = width / height / 2, 0.37, 0.335
@@ -159,7 +159,8 @@ def balloon(height, width, rng):
     )
     z = np.sqrt(np.clip(1 - np.clip(u, -1, 1) ** 2, 0, 1))
     gore = np.floor((np.arctan2(u, z + 1e-3) / np.pi + 0.5) * 14 - 1e-3).astype(int) % 14
-    palette = np.stack([rgb(c) for c in ["#e4572e", "#f3a712", "#fff1d0", "#29335c", "#2a9d8f"]])
+    colours = vary.shuffled(["#e4572e", "#f3a712", "#fff1d0", "#29335c", "#2a9d8f"])
+    palette = np.stack([rgb(c) for c in colours])
     colour = palette[(gore + (np.floor((dy + 1) * 2.4) % 2 * 2).astype(int)) % 5]
     shade = 0.55 + 0.55 * np.clip(0.75 * z - 0.45 * u - 0.35 * dy, 0, 1)
     image = np.zeros((height, width, 4), np.float32)
@@ -189,9 +190,9 @@ def balloon(height, width, rng):
     return image
 
 
-def tulips(height, width, rng):
+def tulips(height, width, rng, vary=STILL):
     y, x = grid(height, width)
-    horizon, wide = 0.40, width / height
+    horizon, wide = vary.by(0.40, 0.06), width / height
     image = ramp(
         np.broadcast_to(y / horizon, (height, width)),
         [(0, "#5aa4dc"), (0.7, "#c4e3f3"), (1, "#f8f3df")],
@@ -210,7 +211,7 @@ def tulips(height, width, rng):
             fill=tone("#4e7a4a", rng.uniform(0.8, 1.1)),
         )
     draw.rectangle([0, horizon * s, wide * s, s], fill=tone("#46702f", 1))
-    mill = 1.02
+    mill = vary.by(1.02, 0.5)
     draw.polygon(
         [
             ((mill + a) * s, b * s)
@@ -238,7 +239,7 @@ def tulips(height, width, rng):
             [tuple(c * s) for c in corners], fill=tone("#efe6d2", 1), outline=tone("#5b4636", 1)
         )
         draw.line([tuple(hub * s), tuple((hub + 0.15 * tip) * s)], fill=tone("#4a372a", 1), width=4)
-    colours = ["#d62839", "#f6bd2b", "#e85d9b", "#ff7f32", "#8e3b9e", "#fff4e4"]
+    colours = vary.shuffled(["#d62839", "#f6bd2b", "#e85d9b", "#ff7f32", "#8e3b9e", "#fff4e4"])
     depth = 0.004
     while depth < 1.15:
         size = 0.030 * depth + 0.0012
@@ -286,9 +287,9 @@ def tulips(height, width, rng):
     return np.asarray(canvas.resize((width, height), Image.Resampling.BOX), np.float32) / 255
 
 
-def beach(height, width, rng):
+def beach(height, width, rng, vary=STILL):
     y, x = grid(height, width)
-    edge = 0.33 + 0.035 * ridge(rng, width, 4, 4)[None, :] + 0.06 * (x - 0.66)
+    edge = vary.by(0.33, 0.08) + 0.035 * ridge(rng, width, 4, 4)[None, :] + vary.by(0.06, 0.1) * (x - 0.66)
     sand = mix(
         rgb("#ecd3a2"),
         rgb("#dcb983"),
@@ -310,6 +311,7 @@ def beach(height, width, rng):
         (1.16, 0.87, "#8e3b9e"),
     ]
     for cx, cy, colour in spots:
+        cx, cy = vary.by(cx, 0.15), vary.by(cy, 0.08)
         shadow = np.hypot(x - cx - 0.045, (y - cy - 0.05) * 1.1)
         lay(image, 0.4 * smooth(0.115, 0.095, shadow)[..., None], rgb("#5d4a37"))
         towel = (np.abs(x - cx - 0.12) < 0.03) & (np.abs(y - cy - 0.03) < 0.075)

@@ -1,8 +1,8 @@
-"""Spheres on a plane under one soft sun. A scene is a function (height, width, rng) -> picture."""
+"""Spheres on a plane under one soft sun. A scene is a function (height, width, rng, vary) -> picture."""
 
 import numpy as np
 
-from brushes import grid, mix, noise, ramp, rgb, smooth
+from brushes import STILL, grid, mix, noise, ramp, rgb, smooth
 
 
 def trace(height, width, spheres, ground, sky, eye, target, field, sun, bounces=2):
@@ -102,7 +102,7 @@ def develop(linear, exposure=1.0):
     return np.clip(x, 0, 1) ** (1 / 2.2)
 
 
-def marbles(height, width, rng):
+def marbles(height, width, rng, vary=STILL):
     def ground(x, z):
         check = (np.floor(x * 1.1) + np.floor(z * 1.1)) % 2
         colour = mix(
@@ -128,7 +128,8 @@ def marbles(height, width, rng):
         "#1b998b",
         "#f46036",
     ]
-    spheres = [((-0.15, 1.0, 0.2), 1.0, (0.9, 0.9, 0.92), 0.75)]
+    ball = vary.by(-0.15, 1.2), vary.by(0.2, 0.8)
+    spheres = [((ball[0], 1.0, ball[1]), 1.0, (0.9, 0.9, 0.92), 0.75)]
     while len(spheres) < 26:
         radius = rng.uniform(0.18, 0.48)
         at = (rng.uniform(-3.6, 3.6), radius, rng.uniform(-2.6, 3.8))
@@ -141,7 +142,7 @@ def marbles(height, width, rng):
             spheres,
             ground,
             sky,
-            (0.6, 2.5, -6.4),
+            (vary.by(0.6, 1.5), vary.by(2.5, 0.6), -6.4),
             (-0.1, 0.55, 0.3),
             0.78,
             (-0.55, 0.8, -0.45),
@@ -150,7 +151,7 @@ def marbles(height, width, rng):
     )
 
 
-def fruit(height, width, rng):
+def fruit(height, width, rng, vary=STILL):
     grain = noise(rng, 512, 512, 4, 40, 5)
 
     def ground(x, z):
@@ -196,6 +197,9 @@ def fruit(height, width, rng):
     spheres += [
         ((rng.uniform(-0.7, 0.6), 0.13, -1.25 - 0.28 * i), 0.13, plum, 0.1) for i in range(3)
     ]
+    spheres = [
+        ((vary.by(c[0], 0.2), c[1], vary.by(c[2], 0.15)), *others) for c, *others in spheres
+    ]
     return develop(
         trace(
             height,
@@ -203,7 +207,7 @@ def fruit(height, width, rng):
             spheres,
             ground,
             sky,
-            (0.4, 2.3, -5.6),
+            (vary.by(0.4, 1.0), vary.by(2.3, 0.4), -5.6),
             (0.0, 0.62, 0.1),
             0.88,
             (-0.75, 0.75, -0.4),

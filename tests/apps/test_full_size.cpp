@@ -29,7 +29,7 @@ std::vector<float> image_embeds(const std::string& file) {
 } // namespace
 
 TEST_CASE("full size: ViT-B/32 made by synth gives transformers' vectors of the bundled photos") {
-    constexpr size_t kVector = 512, kPhotos = 13;
+    constexpr size_t kVector = 512, kPhotos = 20;
     const std::string root = YEOUL_SOURCE_DIR;
     const Workplace workplace;
     const std::string model = workplace / "b32", output = workplace / "vectors.safetensors";

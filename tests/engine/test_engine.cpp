@@ -72,14 +72,19 @@ ErrorCode code_of(const std::function<void()>& call) {
 
 } // namespace
 
-TEST_CASE("engine: the bundled photos get the vectors that transformers gives them") {
+TEST_CASE("engine: the bundled photos and labels get the vectors that transformers gives them") {
     const loader::Safetensors file =
         loader::Safetensors::open_file(golden_root() / "demo" / "vectors.safetensors");
     const loader::TensorInfo* info = file.find("image_embeds");
+    const loader::TensorInfo* text_info = file.find("text_embeds");
     REQUIRE(info != nullptr);
+    REQUIRE(text_info != nullptr);
     const std::vector<float> reference = to_floats(loader::view(*info));
+    const std::vector<float> text_reference = to_floats(loader::view(*text_info));
 
-    Engine engine = Engine::open(options());
+    EngineOptions with_text = options();
+    with_text.text = true;
+    Engine engine = Engine::open(with_text);
     std::vector<Photo> photos;
     for (const fs::path& path : demo_photo_paths())
         photos.push_back(Photo::file(path));
@@ -93,6 +98,21 @@ TEST_CASE("engine: the bundled photos get the vectors that transformers gives th
             distance(results[i].embedding,
                      std::span(reference).subspan(i * engine.info().dim, engine.info().dim));
         CHECK(d.finite);
+        CHECK(d.cosine >= 0.999999);
+        CHECK(d.max_over_rms <= 1e-4);
+    }
+
+    std::ifstream labels(demo() / "labels.txt");
+    std::vector<std::string> texts;
+    for (std::string label; std::getline(labels, label);)
+        texts.push_back("a photo of " + label);
+    REQUIRE(static_cast<int64_t>(texts.size()) == text_info->shape[0]);
+    const std::vector<std::vector<float>> vectors = engine.embed_text(texts);
+    for (size_t i = 0; i < texts.size(); ++i) {
+        CAPTURE(texts[i]);
+        const Distance d =
+            distance(vectors[i],
+                     std::span(text_reference).subspan(i * engine.info().dim, engine.info().dim));
         CHECK(d.cosine >= 0.999999);
         CHECK(d.max_over_rms <= 1e-4);
     }
@@ -374,7 +394,8 @@ TEST_CASE("engine: text, labels and groups that cannot be served are the caller'
              }})
         CHECK(code_of(call) == ErrorCode::invalid_argument);
     EngineOptions with_text = options();
-    with_text.text = true; // the bundled model has none
+    with_text.model = golden_root() / "clip" / "quick-gelu-50"; // it has no text side
+    with_text.text = true;
     CHECK(code_of([&] { Engine::open(with_text); }) == ErrorCode::model);
     const Duplicates found = engine.duplicates({{1, 0}, {}, {0, 1}, {2, 0}}, 0.9);
     CHECK(found.groups == std::vector<std::vector<int>>{{0, 3}});
