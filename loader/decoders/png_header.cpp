@@ -6,12 +6,11 @@
 #include <string_view>
 
 #include "loader/decoders/decoders.h"
+#include "loader/decoders/png_chunks.h"
 #include "loader/exif.h"
 
 namespace yeoul::loader {
 namespace {
-
-constexpr size_t kSignatureBytes = 8, kChunkOverhead = 12;
 
 bool valid_depth(int colour, int depth) {
     switch (colour) {

@@ -6,12 +6,13 @@
 
 #include "loader/decoders/alpha.h"
 #include "loader/decoders/decoders.h"
+#include "loader/decoders/png_chunks.h"
 #include "loader/decoders/stb.h"
 
 namespace yeoul::loader {
 namespace {
 
-constexpr size_t kSignatureBytes = 8, kChunkOverhead = 12, kPaletteBytes = 768;
+constexpr size_t kPaletteBytes = 768;
 
 bool is_chunk(Bytes encoded, size_t at, std::string_view type) {
     return std::string_view(reinterpret_cast<const char*>(&encoded[at + 4]), 4) == type;
