@@ -18,7 +18,7 @@ function allowed(name, folder,    words, count, i, word) {
             return 1
         if (word == "std" && name ~ /^[a-z_0-9]+$/)
             return 1
-        if (word == "posix" && name ~ /^(sys\/[a-z_]+|arpa\/inet|dlfcn|fcntl|netdb|netinet\/[a-z]+|poll|pthread|sched|signal|termios|unistd)\.h$/)
+        if (word == "posix" && name ~ /^(sys\/[a-z_]+|arpa\/inet|dlfcn|fcntl|netdb|poll|pthread|sched|signal|termios|unistd)\.h$/)
             return 1
         if (word ~ /[\/*]$/) {
             sub(/\*$/, "", word)
