@@ -224,7 +224,7 @@ void Intake::flush() {
             failure_ = std::current_exception();
             try { // what was enqueued still reads the ring, and the event does not say until when
                 backend_.synchronize(copy_);
-            } catch (const Error&) { // the first failure is the one to tell
+            } catch (...) { // the first failure is the one to tell
             }
             throw;
         }

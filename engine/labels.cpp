@@ -248,7 +248,7 @@ Tagger::tag_batch(const LabelSet& labels, std::span<const std::vector<float>> ve
         // What was enqueued still uses the arena, which is given back now.
         try {
             backend_.synchronize(b.stream);
-        } catch (const Error&) { // the first failure is the one to tell
+        } catch (...) { // the first failure is the one to tell
         }
         throw;
     }

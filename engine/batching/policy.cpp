@@ -8,6 +8,7 @@ namespace {
 
 constexpr int64_t kFarthest = kNever / 64; // 4.5 years; sums of times beyond it would overflow
 constexpr int64_t kLongestDecode = 3'600'000'000'000;
+constexpr size_t kWindowBatches = 4; // of the largest: so far the choice of a batch looks
 
 } // namespace
 
@@ -21,7 +22,15 @@ Policy::Policy(const PolicyConfig& config, CostTable table)
     set_defaults();
     for (int worker = config_.decode_workers; worker-- > 0;)
         idle_workers_.push_back(worker);
+    decoding_.reserve(idle_workers_.size());
+    const auto largest = static_cast<size_t>(table_.largest());
     streams_.resize(config_.streams);
+    for (Stream& stream : streams_)
+        for (Running& batch : stream.batches)
+            batch.slots.reserve(largest);
+    batch_.reserve(largest);
+    queue_.reserve(kWindowBatches * largest);
+    in_order_.reserve(kWindowBatches * largest);
 }
 
 void Policy::set_defaults() {
@@ -65,10 +74,17 @@ Admission Policy::admit(int64_t now, const AlbumRequest& album) {
         deadline = kNever;
     if (config_.drop_late && !bulk)
         deadline = std::min(deadline, target);
+    const size_t count = album.items.size();
+    Queue keys = blank_keys(count), expiries = blank_keys(deadline == kNever ? 0 : count);
+    reserve(count);
     admitted_.clear();
     for (const ItemRequest& request : album.items) {
-        const uint32_t slot = new_slot();
+        const uint32_t slot = take_first(free_items_);
+        --free_;
         Item& item = items_[slot];
+        item.queue_node = keys.extract(keys.begin());
+        if (!expiries.empty())
+            item.expiry_node = expiries.extract(expiries.begin());
         item.deadline = deadline;
         item.due = std::min(target, deadline);
         item.decode_ns = std::clamp<int64_t>(request.decode_ns, 0, kLongestDecode);
@@ -171,12 +187,11 @@ void Policy::abort(int64_t) {
 
 void Policy::rescale(double ratio) {
     table_.rescale(ratio);
-    std::vector<uint32_t> slots;
-    for (const Key& key : expiry_)
-        slots.push_back(key.slot);
-    expiry_.clear();
-    for (uint32_t slot : slots) {
-        items_[slot].expiry = kNever;
+    Queue before(&nodes_);
+    before.swap(expiry_);
+    while (!before.empty()) {
+        const uint32_t slot = before.begin()->slot;
+        items_[slot].expiry_node = before.extract(before.begin());
         set_expiry(slot);
     }
 }
@@ -203,17 +218,13 @@ Decision Policy::next(int64_t now) {
 }
 
 bool Policy::take_answer(Decision& decision) {
-    if (ended_.empty())
+    if (ended_.first == kNoSlot)
         return false;
-    const Ended& ended = ended_[ended_next_++];
+    const uint32_t slot = take_first(ended_);
     decision.kind = Decision::answer;
-    decision.item = ended.item;
-    decision.code = ended.code;
-    release(static_cast<uint32_t>(ended.item.id));
-    if (ended_next_ == ended_.size()) {
-        ended_.clear();
-        ended_next_ = 0;
-    }
+    decision.item = {id_of(slot), items_[slot].tag};
+    decision.code = items_[slot].code;
+    release(slot);
     return true;
 }
 
@@ -304,7 +315,7 @@ bool Policy::launch_next(int64_t now, Decision& decision) {
     const int64_t start = stream->free_at(now);
     queue_.clear();
     in_order_.clear();
-    const size_t window = 4 * static_cast<size_t>(table_.largest());
+    const size_t window = kWindowBatches * static_cast<size_t>(table_.largest());
     const int64_t soonest = start + table_.ns(0);
     for (auto key = ready_.begin(); key != ready_.end() && queue_.size() < window; ++key) {
         const Item& item = items_[key->slot];

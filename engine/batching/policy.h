@@ -17,6 +17,9 @@
 //
 // A photo with a deadline is given up when even the smallest batch, at once, would be too late;
 // before its decode also when lately photos with as little time left were decoded for nothing.
+//
+// admit() takes all the memory that an album needs until its last photo is answered. Nothing else
+// allocates, so a machine without memory refuses new albums and serves those that it has.
 #pragma once
 
 #include <algorithm>
@@ -116,7 +119,7 @@ public:
     Policy(const PolicyConfig& config, CostTable table);
 
     /// All of the album or nothing. A photo that cannot meet its deadline any more is admitted and
-    /// answered with `deadline_exceeded` by next().
+    /// answered with `deadline_exceeded` by next(). Throws std::bad_alloc; nothing is changed then.
     Admission admit(int64_t now_ns, const AlbumRequest& album);
     /// Decoding ended. Without `ok` the photo is finished: the caller, who knows why, answers it.
     /// Returns whether the photo is still wanted: if not, next() answers it with `cancelled`.
@@ -146,31 +149,37 @@ public:
     int64_t estimated_wait_ns(int64_t now_ns, Priority priority) const;
 
 private:
+    static constexpr uint32_t kNoSlot = UINT32_MAX;
+
     enum class State : uint8_t { free, waiting, decoding, ready, running, ended };
-    struct Item {
-        int64_t due, deadline; // deadline: kNever without one
-        int64_t decode_ns, decode_start = 0, expiry = kNever;
-        uint64_t tag, sequence;
-        size_t bytes;
-        uint32_t generation = 0;
-        int worker = -1;
-        Priority priority;
-        State state = State::free;
-        bool cancelled = false; // while it is decoded
-        bool in_slot = false;
-    };
     struct Key {
-        int64_t at;
-        uint64_t sequence;
-        uint32_t slot;
+        int64_t at = 0;
+        uint64_t sequence = 0;
+        uint32_t slot = 0;
         friend bool operator<(const Key& a, const Key& b) {
             return a.at != b.at ? a.at < b.at : a.sequence < b.sequence;
         }
     };
     using Queue = std::pmr::set<Key>;
-    struct Ended {
-        Decision::Item item;
-        ErrorCode code;
+    struct Item {
+        int64_t due = 0, deadline = kNever; // deadline: kNever without one
+        int64_t decode_ns = 0, decode_start = 0, expiry = kNever;
+        uint64_t tag = 0, sequence = 0;
+        size_t bytes = 0;
+        uint32_t generation = 0;
+        uint32_t next = kNoSlot; // in the list of free or of ended ones
+        int worker = -1;
+        Priority priority = Priority::interactive;
+        State state = State::free;
+        ErrorCode code = ErrorCode::cancelled; // of an ended one
+        bool cancelled = false;                // while it is decoded
+        bool in_slot = false;
+        // Taken at admission: its places in a queue and in `expiry_`, while it is not there.
+        Queue::node_type queue_node, expiry_node;
+    };
+    /// Items one after the other, by Item::next.
+    struct List {
+        uint32_t first = kNoSlot, last = kNoSlot;
     };
     struct Running {
         std::vector<uint32_t> slots;
@@ -193,7 +202,11 @@ private:
 
     Item* find(ItemId id);
     ItemId id_of(uint32_t slot) const;
-    uint32_t new_slot();
+    void reserve(size_t items);
+    Queue blank_keys(size_t count);
+    void append(List& list, uint32_t slot);
+    void prepend(List& list, uint32_t slot);
+    uint32_t take_first(List& list);
     void release(uint32_t slot);
     void set_expiry(uint32_t slot);
     int64_t decode_estimate(const Item& item) const;
@@ -230,9 +243,9 @@ private:
     Queue ready_{&nodes_};
     Queue expiry_{&nodes_}; // of waiting and ready photos with a deadline: when it is out of reach
     std::vector<Item> items_;
-    std::vector<uint32_t> free_slots_;
-    std::vector<Ended> ended_; // to be answered, from ended_next_ on
-    size_t ended_next_ = 0;
+    size_t free_ = 0; // items
+    List free_items_;
+    List ended_; // to be answered
     std::vector<int> idle_workers_;
     std::vector<Stream> streams_;
     Backlog backlog_[2];

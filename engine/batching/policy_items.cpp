@@ -28,13 +28,41 @@ ItemId Policy::id_of(uint32_t slot) const {
     return ItemId{items_[slot].generation} << 32 | slot;
 }
 
-uint32_t Policy::new_slot() {
-    if (free_slots_.empty()) {
+// Makes sure that so many items are free, and that admitted_ has room for them.
+void Policy::reserve(size_t items) {
+    admitted_.reserve(items);
+    const size_t more = items - std::min(items, free_);
+    if (items_.size() + more > items_.capacity())
+        items_.reserve(std::max(items_.size() + more, 2 * items_.capacity()));
+    for (size_t i = 0; i < more; ++i) {
         items_.emplace_back();
-        return static_cast<uint32_t>(items_.size() - 1);
+        prepend(free_items_, static_cast<uint32_t>(items_.size() - 1));
     }
-    const uint32_t slot = free_slots_.back();
-    free_slots_.pop_back();
+    free_ += more;
+}
+
+Policy::Queue Policy::blank_keys(size_t count) {
+    Queue keys(&nodes_);
+    for (uint64_t i = 0; i < count; ++i)
+        keys.insert(keys.end(), Key{.sequence = i});
+    return keys;
+}
+
+void Policy::append(List& list, uint32_t slot) {
+    items_[slot].next = kNoSlot;
+    (list.first == kNoSlot ? list.first : items_[list.last].next) = slot;
+    list.last = slot;
+}
+
+void Policy::prepend(List& list, uint32_t slot) {
+    items_[slot].next = list.first;
+    list.last = list.first == kNoSlot ? slot : list.last;
+    list.first = slot;
+}
+
+uint32_t Policy::take_first(List& list) {
+    const uint32_t slot = list.first;
+    list.first = items_[slot].next;
     return slot;
 }
 
@@ -48,7 +76,8 @@ void Policy::release(uint32_t slot) {
     const uint32_t generation = item.generation + 1;
     item = Item{};
     item.generation = generation;
-    free_slots_.push_back(slot);
+    prepend(free_items_, slot); // the next one finds its memory in the cache
+    ++free_;
 }
 
 // Finished by the policy itself: what it held is given back at once, its answer follows.
@@ -64,20 +93,21 @@ void Policy::end(uint32_t slot, ErrorCode code) {
     in_slots_ -= item.in_slot;
     --unfinished_;
     item.state = State::ended;
-    ended_.push_back({{id_of(slot), item.tag}, code});
+    item.code = code;
+    append(ended_, slot);
 }
 
 void Policy::enqueue(uint32_t slot, State state) {
     Item& item = items_[slot];
     Backlog& backlog = backlog_[static_cast<int>(item.priority)];
-    const Key key{item.due, item.sequence, slot};
+    item.queue_node.value() = {item.due, item.sequence, slot};
     item.state = state;
     ++backlog.photos;
     if (state == State::waiting) {
         backlog.decode_ns += item.decode_ns;
-        waiting_[static_cast<int>(item.priority)].insert(key);
+        waiting_[static_cast<int>(item.priority)].insert(std::move(item.queue_node));
     } else {
-        ready_.insert(ready_.end(), key);
+        ready_.insert(ready_.end(), std::move(item.queue_node));
     }
     set_expiry(slot);
 }
@@ -89,12 +119,12 @@ void Policy::dequeue(uint32_t slot) {
     --backlog.photos;
     if (item.state == State::waiting) {
         backlog.decode_ns -= item.decode_ns;
-        waiting_[static_cast<int>(item.priority)].erase(key);
+        item.queue_node = waiting_[static_cast<int>(item.priority)].extract(key);
     } else {
-        ready_.erase(key);
+        item.queue_node = ready_.extract(key);
     }
     if (item.expiry != kNever)
-        expiry_.erase({item.expiry, item.sequence, slot});
+        item.expiry_node = expiry_.extract({item.expiry, item.sequence, slot});
     item.expiry = kNever;
 }
 
@@ -105,7 +135,8 @@ void Policy::set_expiry(uint32_t slot) {
     item.expiry = item.deadline - table_.ns(0);
     if (item.state == State::waiting)
         item.expiry -= decode_estimate(item);
-    expiry_.insert({item.expiry, item.sequence, slot});
+    item.expiry_node.value() = {item.expiry, item.sequence, slot};
+    expiry_.insert(std::move(item.expiry_node));
 }
 
 int64_t Policy::decode_estimate(const Item& item) const {

@@ -6,6 +6,9 @@
 #include <new>
 #include <utility>
 
+#include "engine/batching/item_error.h"
+#include "engine/batching/scheduler_album.h"
+
 namespace yeoul {
 namespace {
 
@@ -18,10 +21,6 @@ int64_t nanoseconds(Clock::time_point time) {
 
 int64_t now_ns() {
     return nanoseconds(Clock::now());
-}
-
-double milliseconds(Clock::duration duration) {
-    return std::chrono::duration<double, std::milli>(duration).count();
 }
 
 // What decoding will take, roughly: the policy corrects it by what it sees. A JPEG of one megapixel
@@ -41,57 +40,21 @@ batching::ItemRequest describe(const Photo& photo, uint64_t tag) {
     return request;
 }
 
-ItemError describe_exception() {
-    try {
-        throw;
-    } catch (const Error& error) {
-        return {error.code(), error.what()};
-    } catch (const std::bad_alloc&) {
-        return {ErrorCode::out_of_memory, "out of memory"};
-    } catch (const std::exception& error) {
-        return {ErrorCode::internal, error.what()};
-    }
-}
-
-// The `count` likeliest of a row of the batch.
-std::vector<Tag> tags_of(const BatchOutput& output, size_t row, int count) {
-    std::vector<Tag> tags;
-    for (int rank = 0; rank < std::min(count, output.kept); ++rank) {
-        const size_t at = row * static_cast<size_t>(output.kept) + static_cast<size_t>(rank);
-        if (const int label = output.indices[at]; label >= 0)
-            tags.push_back(
-                {label, (*output.labels)[static_cast<size_t>(label)], output.probabilities[at]});
-    }
-    return tags;
-}
-
 } // namespace
-
-/// A request on its way. It holds itself until its last photo is answered.
-struct Scheduler::Album {
-    Request request;
-    OnDone on_done;
-    Clock::time_point submitted = Clock::now();
-    std::vector<Item> items;
-    std::vector<Result> results; // one writer each, until it is finished
-    std::atomic<bool> cancelled = false;
-    std::shared_ptr<Album> self;
-
-    std::mutex mutex; // guards what follows; on_item is called by one thread at a time
-    size_t remaining = 0;
-
-    std::mutex stop_mutex; // guards what follows; no callback of the caller runs under it
-    bool finished = false;
-    std::optional<std::stop_callback<std::function<void()>>> on_stop;
-};
 
 Scheduler::Scheduler(Stages& stages, Options options)
     : stages_(stages), dim_(options.dim), log_(std::move(options.log)),
       policy_(options.policy, std::move(options.table)) {
     for (int slot = policy_.config().slots; slot-- > 0;)
         free_slots_.push_back(slot);
-    for (int i = 0; i < policy_.config().streams; ++i)
+    to_decode_.reserve(static_cast<size_t>(policy_.config().decode_workers));
+    for (int i = 0; i < policy_.config().streams; ++i) {
         streams_.push_back(std::make_unique<StreamState>());
+        for (Batch& batch : streams_.back()->batches)
+            batch = empty_batch();
+        streams_.back()->answering = empty_batch();
+    }
+    launching_ = empty_batch();
     for (const batching::BatchCost& bucket : policy_.table().buckets())
         stats_.buckets.push_back({.batch = bucket.batch, .us = bucket.us});
     launch_slots_.reserve(static_cast<size_t>(policy_.table().largest()));
@@ -105,6 +68,13 @@ Scheduler::Scheduler(Stages& stages, Options options)
 
 Scheduler::~Scheduler() {
     stop();
+}
+
+// One with room for the largest.
+Scheduler::Batch Scheduler::empty_batch() const {
+    Batch batch;
+    batch.items.reserve(static_cast<size_t>(policy_.table().largest()));
+    return batch;
 }
 
 void Scheduler::start_threads() {
@@ -140,6 +110,16 @@ void Scheduler::stop() noexcept {
 // ---- any thread
 
 void Scheduler::submit(Request request, OnDone on_done) {
+    try {
+        take(std::move(request), std::move(on_done));
+    } catch (const std::bad_alloc&) {
+        throw Error(ErrorCode::out_of_memory,
+                    "out of memory before the request was taken; try again later, or with fewer "
+                    "photos");
+    }
+}
+
+void Scheduler::take(Request request, OnDone on_done) {
     auto album = std::make_shared<Album>();
     album->request = std::move(request);
     album->on_done = std::move(on_done);
@@ -154,12 +134,14 @@ void Scheduler::submit(Request request, OnDone on_done) {
     for (size_t i = 0; i < count; ++i)
         album->items[i] = {.album = album.get(), .index = i};
 
-    ItemError refusal{ErrorCode::queue_full, {}};
+    // From the admission on nothing may fail.
+    std::list<Refusal> refused;
+    ItemError& refusal = refused.emplace_back(Refusal{album, {ErrorCode::queue_full, {}}}).error;
     if (album->request.stop.stop_requested())
         refusal = {ErrorCode::cancelled, "the caller gave up"};
     if (refusal.code == ErrorCode::cancelled || !admit(album, refusal)) {
         std::lock_guard lock(mutex_);
-        refused_.push_back({std::move(album), std::move(refusal)});
+        refused_.splice(refused_.end(), refused);
         changed_.notify_one();
         return;
     }
@@ -271,11 +253,16 @@ void Scheduler::schedule() {
 bool Scheduler::refuse_next(Lock& lock) {
     if (refused_.empty())
         return false;
-    const Refusal refusal = std::move(refused_.front());
-    refused_.pop_front();
+    std::list<Refusal> first;
+    first.splice(first.end(), refused_, refused_.begin());
     lock.unlock();
-    for (Item& item : refusal.album->items)
-        finish(item, refusal.error);
+    const ItemError& error = first.front().error;
+    for (Item& item : first.front().album->items) {
+        ItemError own = error_of(error.code, error.message);
+        own.retry_after_ms = error.retry_after_ms;
+        finish(item, std::move(own));
+    }
+    first.clear();
     lock.lock();
     return true;
 }
@@ -288,7 +275,10 @@ void Scheduler::start_decode(Item& item) {
 }
 
 void Scheduler::launch(const Decision& decision, Lock& lock) {
-    Batch batch{.bucket = decision.bucket};
+    Batch& batch = launching_;
+    batch.bucket = decision.bucket;
+    batch.items.clear();
+    batch.error.reset();
     launch_slots_.clear();
     bool tags = false; // one photo that wants them is enough: they cost next to nothing
     for (const Decision::Item& chosen : decision.batch) {
@@ -296,30 +286,32 @@ void Scheduler::launch(const Decision& decision, Lock& lock) {
         launch_slots_.push_back(batch.items.back()->slot);
         tags = tags || batch.items.back()->album->request.tags > 0;
     }
-    const int stream = decision.stream;
+    const int index = decision.stream;
     lock.unlock();
     try {
-        stages_.launch(stream, batch.bucket, launch_slots_, tags);
+        stages_.launch(index, batch.bucket, launch_slots_, tags);
     } catch (...) { // answered by the stream's thread, when it is this batch's turn
         batch.error = describe_exception();
     }
     lock.lock();
-    streams_[stream]->batches.push_back(std::move(batch));
-    streams_[stream]->changed.notify_one();
+    StreamState& stream = *streams_[index];
+    std::swap(stream.batches[stream.launched++], batch);
+    stream.changed.notify_one();
 }
 
 void Scheduler::answer(const Decision& decision, Lock& lock) {
     Item& item = *reinterpret_cast<Item*>(decision.item.tag); // NOLINT(performance-*)
     free_slot(item);
-    ItemError error{decision.code, {}};
+    ItemError error;
     if (decision.code == ErrorCode::deadline_exceeded)
-        error.message = "the request's deadline would pass before its vector is there";
+        error =
+            error_of(decision.code, "the request's deadline would pass before its vector is there");
     else if (lost_)
-        error = {ErrorCode::device_lost, lost_message_};
+        error = error_of(ErrorCode::device_lost, lost_message_);
     else if (item.album->cancelled)
-        error.message = "the caller gave up";
+        error = error_of(decision.code, "the caller gave up");
     else
-        error.message = "the engine is closing";
+        error = error_of(decision.code, "the engine is closing");
     lock.unlock();
     finish(item, std::move(error));
     lock.lock();
@@ -334,7 +326,7 @@ void Scheduler::decode() {
         if (to_decode_.empty())
             return;
         Item& item = *to_decode_.front();
-        to_decode_.pop_front();
+        to_decode_.erase(to_decode_.begin());
         lock.unlock();
         std::optional<ItemError> error = prepare(item);
         lock.lock();
@@ -354,7 +346,7 @@ void Scheduler::decode() {
 std::optional<ItemError> Scheduler::prepare(Item& item) {
     Album& album = *item.album;
     if (album.cancelled || lost_) // the policy knows
-        return ItemError{ErrorCode::cancelled, "the caller gave up"};
+        return error_of(ErrorCode::cancelled, "the caller gave up");
     Photo& photo = album.request.photos[item.index];
     std::optional<ItemError> error;
     try {
@@ -373,13 +365,15 @@ std::optional<ItemError> Scheduler::prepare(Item& item) {
 
 void Scheduler::run_stream(int index) {
     StreamState& stream = *streams_[index];
+    Batch& batch = stream.answering;
     Lock lock(mutex_);
     for (;;) {
-        stream.changed.wait(lock, [&] { return finished_ || !stream.batches.empty(); });
-        if (stream.batches.empty())
+        stream.changed.wait(lock, [&] { return finished_ || stream.launched > 0; });
+        if (stream.launched == 0)
             return;
-        Batch batch = std::move(stream.batches.front());
-        stream.batches.pop_front();
+        std::swap(batch, stream.batches[0]);
+        std::swap(stream.batches[0], stream.batches[1]);
+        --stream.launched;
         lock.unlock();
         BatchOutput output;
         if (!batch.error) {
@@ -402,98 +396,21 @@ void Scheduler::run_stream(int index) {
     }
 }
 
-void Scheduler::answer_batch(const Batch& batch, const BatchOutput& output) {
-    const int rows = stats_.buckets[batch.bucket].batch; // never changes
-    if (!batch.error) {
-        std::lock_guard lock(stats_mutex_);
-        EngineStats::Bucket& bucket = stats_.buckets[batch.bucket];
-        ++bucket.replays;
-        bucket.photos += static_cast<int64_t>(batch.items.size());
-        ++stats_.batches;
-        stats_.compute_seconds += output.compute_ms / 1e3;
-    }
-    for (size_t i = 0; i < batch.items.size(); ++i) {
-        Item& item = *batch.items[i];
-        if (batch.error) {
-            finish(item, batch.error);
-            continue;
-        }
-        Album& album = *item.album;
-        Result& result = album.results[item.index];
-        result.batch = rows;
-        result.times.compute_ms = output.compute_ms;
-        const float norm = output.norms[i];
-        if (!std::isfinite(norm)) {
-            finish(item, ItemError{ErrorCode::non_finite,
-                                   "the vector is not finite: the model's weights are damaged or "
-                                   "too large for this precision"});
-            continue;
-        }
-        const float* row = output.embeds + i * static_cast<size_t>(dim_);
-        result.embedding.assign(row, row + dim_);
-        if (album.request.normalize)
-            for (float& value : result.embedding)
-                value /= std::max(norm, 1e-12f); // as torch.nn.functional.normalize
-        if (album.request.tags > 0)
-            result.tags = tags_of(output, i, album.request.tags);
-        finish(item, std::nullopt);
-    }
-}
-
-// ---- all of them
-
 void Scheduler::lose(const std::string& message) {
+    std::string kept = error_of(ErrorCode::device_lost, message).message;
     {
         std::lock_guard lock(mutex_);
         if (lost_)
             return;
-        lost_message_ = message;
+        lost_message_ = std::move(kept);
         lost_ = true;
         policy_.abort(now_ns());
     }
     changed_.notify_one();
-    if (log_)
-        log_(LogLevel::error, message);
-}
-
-void Scheduler::free_slot(Item& item) {
-    if (item.slot >= 0)
-        free_slots_.push_back(std::exchange(item.slot, -1));
-}
-
-// Without mutex_: it calls back, and the last photo takes the album along.
-void Scheduler::finish(Item& item, std::optional<ItemError> error) {
-    Album& album = *item.album;
-    const size_t index = item.index;
-    Result& result = album.results[index];
-    result.error = std::move(error);
-    StageTimes& times = result.times;
-    const double decode_ms = times.read_ms + times.decode_ms + times.preprocess_ms;
-    times.total_ms = milliseconds(Clock::now() - album.submitted);
-    times.queue_ms = std::max(0.0, times.total_ms - decode_ms - times.compute_ms);
-    {
-        std::lock_guard lock(stats_mutex_);
-        ++stats_.photos;
-        if (result.error) {
-            ++stats_.failed;
-            ++stats_.errors[static_cast<size_t>(result.error->code)];
-        }
-        stats_.decode_seconds += decode_ms / 1e3;
-    }
-    std::shared_ptr<Album> self;
-    {
-        std::lock_guard lock(album.mutex);
-        if (album.request.on_item)
-            album.request.on_item(index, result);
-        if (--album.remaining > 0)
-            return;
-        self = std::move(album.self);
-    }
-    {
-        std::lock_guard lock(album.stop_mutex);
-        album.finished = true;
-    }
-    album.on_done(std::move(album.results));
+    call([&] {
+        if (log_)
+            log_(LogLevel::error, message);
+    });
 }
 
 } // namespace yeoul

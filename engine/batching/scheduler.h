@@ -7,12 +7,16 @@
 //
 // One mutex guards the policy and what belongs to it. It is held for bookkeeping only: never while
 // a photo is decoded, the device is called, or a callback runs.
+//
+// submit() takes the memory that a request needs here, or throws. After it only vectors, tags and
+// messages are allocated: a photo that there is no memory for is answered with `out_of_memory`.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -41,7 +45,8 @@ public:
     ~Scheduler();
 
     /// Owns the request from here on; `on_done` is called exactly once, from another thread unless
-    /// the request is empty.
+    /// the request is empty. Throws `Error`, code `out_of_memory`: then nothing of it is kept and
+    /// `on_done` is not called. What callbacks throw is logged.
     void submit(Request request, OnDone on_done);
 
     /// False once the device is lost: from then on everything is answered with `device_lost`.
@@ -61,8 +66,11 @@ private:
         std::vector<Item*> items;
         std::optional<ItemError> error; // it could not be launched
     };
+    /// Batches swap places, so that their memory is used again.
     struct StreamState {
-        std::deque<Batch> batches; // in flight, the oldest first
+        std::array<Batch, 2> batches; // in flight, the oldest first
+        int launched = 0;
+        Batch answering; // of the stream's thread
         std::condition_variable changed;
     };
     struct Refusal {
@@ -71,9 +79,11 @@ private:
     };
     using Lock = std::unique_lock<std::mutex>;
 
+    Batch empty_batch() const;
     void start_threads();
     void stop() noexcept;
     void schedule();
+    void take(Request request, OnDone on_done);
     bool refuse_next(Lock& lock);
     void start_decode(Item& item);
     void launch(const batching::Decision& decision, Lock& lock);
@@ -83,9 +93,11 @@ private:
     std::optional<ItemError> prepare(Item& item);
     void run_stream(int stream);
     void answer_batch(const Batch& batch, const BatchOutput& output);
+    void fill(Item& item, const BatchOutput& output, size_t row) const;
 
     bool admit(const std::shared_ptr<Album>& album, ItemError& refusal);
     void cancel(Album& album);
+    void call(const std::function<void()>& callback) const noexcept;
     void lose(const std::string& message);
     void free_slot(Item& item);
     void finish(Item& item, std::optional<ItemError> error);
@@ -98,10 +110,11 @@ private:
     mutable std::mutex mutex_; // guards what follows
     batching::Policy policy_;
     std::vector<int> free_slots_;
-    std::deque<Item*> to_decode_;
-    std::deque<Refusal> refused_;
+    std::vector<Item*> to_decode_; // the oldest first, at most one per decoding thread
+    std::list<Refusal> refused_;
     std::vector<std::unique_ptr<StreamState>> streams_;
-    std::vector<int> launch_slots_; // of the scheduler thread
+    std::vector<int> launch_slots_; // of the scheduler thread, as is what follows
+    Batch launching_;
     std::string lost_message_;
     bool closing_ = false, finished_ = false;
     std::condition_variable changed_;   // something for the scheduler thread

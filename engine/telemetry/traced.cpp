@@ -168,9 +168,17 @@ std::string TracedStages::prepare(const Photo& photo, int slot, Result& result) 
 
 void TracedStages::launch(int stream, int bucket, std::span<const int> slots, bool tags) {
     const double start_us = trace_.now_us();
-    inner_.launch(stream, bucket, slots, tags);
-    const std::lock_guard lock(mutex_);
-    launched_[stream].push_back({start_us, slots.size()});
+    { // before the launch: after it, nothing may fail
+        const std::lock_guard lock(mutex_);
+        launched_[stream].push_back({start_us, slots.size()});
+    }
+    try {
+        inner_.launch(stream, bucket, slots, tags);
+    } catch (...) {
+        const std::lock_guard lock(mutex_);
+        launched_[stream].pop_back();
+        throw;
+    }
 }
 
 BatchOutput TracedStages::wait(int stream) {

@@ -1,0 +1,16 @@
+// Errors of photos, made where memory may have run out.
+#pragma once
+
+#include <string_view>
+
+#include <yeoul/engine.h>
+
+namespace yeoul {
+
+/// Without memory for the message the code alone says what happened.
+ItemError error_of(ErrorCode code, std::string_view message) noexcept;
+
+/// Of the exception that is being handled.
+ItemError describe_exception() noexcept;
+
+} // namespace yeoul

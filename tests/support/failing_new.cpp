@@ -1,0 +1,78 @@
+#include "tests/support/failing_new.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+// `operator new` is one for the whole program, and so is what it looks at.
+namespace {
+
+constinit std::atomic<bool> armed = false, fail_onwards = false, fail_others = false;
+constinit std::atomic<int64_t> left = 0;
+constinit thread_local bool is_test = false;
+
+bool fails() {
+    if (!armed || is_test == fail_others)
+        return false;
+    const int64_t now = --left;
+    return now == 0 || (now < 0 && fail_onwards);
+}
+
+void* take(size_t bytes, size_t alignment) {
+    if (fails())
+        return nullptr;
+    void* data = nullptr;
+    if (posix_memalign(&data, alignment, bytes) != 0)
+        return nullptr;
+    return data;
+}
+
+void* take_or_throw(size_t bytes, size_t alignment) {
+    if (void* data = take(bytes, alignment))
+        return data;
+    throw std::bad_alloc();
+}
+
+} // namespace
+
+namespace yeoul::test {
+
+FailingNew::FailingNew(int64_t nth, Threads threads, bool go_on) {
+    is_test = true;
+    left = nth;
+    fail_onwards = go_on;
+    fail_others = threads == Threads::others;
+    armed = true;
+}
+
+FailingNew::~FailingNew() {
+    armed = false;
+    is_test = false;
+}
+
+bool FailingNew::failed() const {
+    return left <= 0;
+}
+
+} // namespace yeoul::test
+
+// The array and nothrow forms of the standard library call these.
+void* operator new(size_t bytes) {
+    return take_or_throw(bytes, alignof(std::max_align_t));
+}
+void* operator new(size_t bytes, std::align_val_t alignment) {
+    return take_or_throw(bytes, static_cast<size_t>(alignment));
+}
+void operator delete(void* data) noexcept {
+    std::free(data);
+}
+void operator delete(void* data, size_t) noexcept {
+    std::free(data);
+}
+void operator delete(void* data, std::align_val_t) noexcept {
+    std::free(data);
+}
+void operator delete(void* data, size_t, std::align_val_t) noexcept {
+    std::free(data);
+}
