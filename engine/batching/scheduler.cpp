@@ -12,17 +12,6 @@
 namespace yeoul {
 namespace {
 
-using batching::Decision;
-using Clock = std::chrono::steady_clock;
-
-int64_t nanoseconds(Clock::time_point time) {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
-}
-
-int64_t now_ns() {
-    return nanoseconds(Clock::now());
-}
-
 // What decoding will take, roughly: the policy corrects it by what it sees. A JPEG of one megapixel
 // has about 300 kB and takes 5 ms.
 constexpr double kNsPerEncodedByte = 17;
@@ -145,7 +134,6 @@ void Scheduler::take(Request request, OnDone on_done) {
         changed_.notify_one();
         return;
     }
-    changed_.notify_one();
     if (!album->request.stop.stop_possible())
         return;
     // Under no other lock: it runs at once when the stop was requested before.
@@ -187,6 +175,7 @@ bool Scheduler::admit(const std::shared_ptr<Album>& album, ItemError& refusal) {
     for (size_t i = 0; i < admission.ids.size(); ++i)
         album->items[i].id = admission.ids[i];
     album->self = album;
+    act_for_caller();
     return true;
 }
 
@@ -213,110 +202,6 @@ EngineStats Scheduler::stats() const {
     return stats;
 }
 
-// ---- the scheduler thread
-
-void Scheduler::schedule() {
-    Lock lock(mutex_);
-    for (;;) {
-        const Decision decision = policy_.next(now_ns());
-        switch (decision.kind) {
-        case Decision::answer:
-            answer(decision, lock);
-            break;
-        case Decision::start_decode:
-            start_decode(*reinterpret_cast<Item*>(decision.item.tag)); // NOLINT(performance-*)
-            break;
-        case Decision::launch:
-            launch(decision, lock);
-            break;
-        case Decision::wait:
-            if (refuse_next(lock))
-                continue;
-            if (closing_ && policy_.unfinished() == 0) {
-                finished_ = true;
-                decodable_.notify_all();
-                for (const auto& stream : streams_)
-                    stream->changed.notify_all();
-                return;
-            }
-            if (decision.until_ns == batching::kNever)
-                changed_.wait(lock);
-            else
-                changed_.wait_until(lock,
-                                    Clock::time_point(std::chrono::nanoseconds(decision.until_ns)));
-            continue;
-        }
-        refuse_next(lock); // one at a time: whoever resubmits at once must not starve the admitted
-    }
-}
-
-bool Scheduler::refuse_next(Lock& lock) {
-    if (refused_.empty())
-        return false;
-    std::list<Refusal> first;
-    first.splice(first.end(), refused_, refused_.begin());
-    lock.unlock();
-    const ItemError& error = first.front().error;
-    for (Item& item : first.front().album->items) {
-        ItemError own = error_of(error.code, error.message);
-        own.retry_after_ms = error.retry_after_ms;
-        finish(item, std::move(own));
-    }
-    first.clear();
-    lock.lock();
-    return true;
-}
-
-void Scheduler::start_decode(Item& item) {
-    item.slot = free_slots_.back();
-    free_slots_.pop_back();
-    to_decode_.push_back(&item);
-    decodable_.notify_one();
-}
-
-void Scheduler::launch(const Decision& decision, Lock& lock) {
-    Batch& batch = launching_;
-    batch.bucket = decision.bucket;
-    batch.items.clear();
-    batch.error.reset();
-    launch_slots_.clear();
-    bool tags = false; // one photo that wants them is enough: they cost next to nothing
-    for (const Decision::Item& chosen : decision.batch) {
-        batch.items.push_back(reinterpret_cast<Item*>(chosen.tag)); // NOLINT(performance-*)
-        launch_slots_.push_back(batch.items.back()->slot);
-        tags = tags || batch.items.back()->album->request.tags > 0;
-    }
-    const int index = decision.stream;
-    lock.unlock();
-    try {
-        stages_.launch(index, batch.bucket, launch_slots_, tags);
-    } catch (...) { // answered by the stream's thread, when it is this batch's turn
-        batch.error = describe_exception();
-    }
-    lock.lock();
-    StreamState& stream = *streams_[index];
-    std::swap(stream.batches[stream.launched++], batch);
-    stream.changed.notify_one();
-}
-
-void Scheduler::answer(const Decision& decision, Lock& lock) {
-    Item& item = *reinterpret_cast<Item*>(decision.item.tag); // NOLINT(performance-*)
-    free_slot(item);
-    ItemError error;
-    if (decision.code == ErrorCode::deadline_exceeded)
-        error =
-            error_of(decision.code, "the request's deadline would pass before its vector is there");
-    else if (lost_)
-        error = error_of(ErrorCode::device_lost, lost_message_);
-    else if (item.album->cancelled)
-        error = error_of(decision.code, "the caller gave up");
-    else
-        error = error_of(decision.code, "the engine is closing");
-    lock.unlock();
-    finish(item, std::move(error));
-    lock.lock();
-}
-
 // ---- decoding threads
 
 void Scheduler::decode() {
@@ -330,11 +215,12 @@ void Scheduler::decode() {
         lock.unlock();
         std::optional<ItemError> error = prepare(item);
         lock.lock();
-        const bool wanted = policy_.decoded(now_ns(), item.id, !error);
-        changed_.notify_one();
-        if (!wanted || !error)
+        const bool mine = policy_.decoded(now_ns(), item.id, !error) && error;
+        if (mine)
+            free_slot(item);
+        act(lock);
+        if (!mine)
             continue;
-        free_slot(item);
         lock.unlock();
         if (error->code == ErrorCode::device_lost)
             lose(error->message);
@@ -389,8 +275,8 @@ void Scheduler::run_stream(int index) {
         policy_.batch_done(now_ns(), index, !batch.error);
         for (Item* item : batch.items)
             free_slot(*item);
+        act(lock); // the next batch starts before this one is answered
         lock.unlock();
-        changed_.notify_one(); // the next batch starts while this one is answered
         answer_batch(batch, output);
         lock.lock();
     }

@@ -1,9 +1,12 @@
 // Threads and callbacks round the policy: requests in, one result per photo out.
 //
 //   submit()            any thread      asks the policy to admit
-//   scheduler thread    one             fetches decisions and carries them out
+//   scheduler thread    one             wakes when time brings a decision, refuses
 //   decoding threads    one per worker of the policy
 //   stream threads      one per stream: waits for batches, answers their photos
+//
+// Whoever brings an event fetches the decisions that follow and carries them out, one thread at a
+// time, so that a photo wakes only the thread that decodes it and the one that waits for its batch.
 //
 // One mutex guards the policy and what belongs to it. It is held for bookkeeping only: never while
 // a photo is decoded, the device is called, or a callback runs.
@@ -82,12 +85,20 @@ private:
     Batch empty_batch() const;
     void start_threads();
     void stop() noexcept;
-    void schedule();
     void take(Request request, OnDone on_done);
-    bool refuse_next(Lock& lock);
+
+    static Item& item_of(const batching::Decision::Item& item);
+    void act(Lock& lock);
+    void act_for_caller();
+    void rest_until(int64_t until_ns);
+    void carry_out(const batching::Decision& decision, Lock& lock);
     void start_decode(Item& item);
-    void launch(const batching::Decision& decision, Lock& lock);
+    void take_batch(const batching::Decision& decision);
+    void launch(int stream, Lock& lock);
     void answer(const batching::Decision& decision, Lock& lock);
+
+    void schedule();
+    bool refuse_next(Lock& lock);
 
     void decode();
     std::optional<ItemError> prepare(Item& item);
@@ -113,7 +124,11 @@ private:
     std::vector<Item*> to_decode_; // the oldest first, at most one per decoding thread
     std::list<Refusal> refused_;
     std::vector<std::unique_ptr<StreamState>> streams_;
-    std::vector<int> launch_slots_; // of the scheduler thread, as is what follows
+    bool acting_ = false;                    // somebody fetches decisions
+    std::optional<batching::Decision> owed_; // fetched by a caller for the scheduler's thread
+    int64_t until_ns_ = 0;                   // when time brings the next decision
+    int64_t sleeping_until_ns_ = 0;          // the scheduler's thread; 0: it is awake
+    std::vector<int> launch_slots_;          // of who acts, as is what follows
     Batch launching_;
     std::string lost_message_;
     bool closing_ = false, finished_ = false;

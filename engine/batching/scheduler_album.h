@@ -1,8 +1,9 @@
-// A request inside the scheduler.
+// A request inside the scheduler, and the scheduler's clock.
 #pragma once
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,6 +13,15 @@
 #include "engine/batching/scheduler.h"
 
 namespace yeoul {
+
+/// Of the clock that the policy is told.
+inline int64_t nanoseconds(std::chrono::steady_clock::time_point time) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
+inline int64_t now_ns() {
+    return nanoseconds(std::chrono::steady_clock::now());
+}
 
 /// A request on its way. It holds itself until its last photo is answered.
 struct Scheduler::Album {

@@ -33,8 +33,9 @@ public:
     /// nothing. What it throws is this photo's error.
     virtual std::string prepare(const Photo& photo, int slot, Result& result) = 0;
 
-    /// On the scheduler's thread: enqueues the pass for prepared `slots` in `bucket` of the cost
-    /// table; `tags`: the photos are tagged in the same pass. Does not wait for the pass.
+    /// On any thread of the scheduler, one at a time: enqueues the pass for prepared `slots` in
+    /// `bucket` of the cost table; `tags`: the photos are tagged in the same pass. Does not wait
+    /// for the pass.
     virtual void launch(int stream, int bucket, std::span<const int> slots, bool tags) = 0;
 
     /// On the thread of `stream`: waits for the oldest batch launched there and not waited for.
