@@ -1,9 +1,11 @@
 // engine-bench: how fast it is here, as a table for an issue or JSON for a comparison.
 #include "apps/bench/commands.h"
+#include "apps/cli/openmp_waits.h"
 #include "apps/cli/version.h"
 
 int main(int argc, char** argv) {
     using namespace yeoul;
+    cli::keep_openmp_waits_short(argv);
     return cli::run_program({.name = "engine-bench",
                              .summary = "Yeoul's benchmarks.",
                              .version = cli::version_text("engine-bench"),

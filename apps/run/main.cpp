@@ -1,11 +1,13 @@
 // engine-run: vectors of photos from the command line.
 #include <yeoul/engine.h>
 
+#include "apps/cli/openmp_waits.h"
 #include "apps/cli/version.h"
 #include "apps/run/commands.h"
 
 int main(int argc, char** argv) {
     using namespace yeoul;
+    cli::keep_openmp_waits_short(argv);
     return cli::run_program(
         {.name = "engine-run",
          .summary = "Yeoul: photos in, vectors out.",

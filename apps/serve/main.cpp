@@ -11,6 +11,7 @@
 #include "apps/cli/engine_flags.h"
 #include "apps/cli/exit_code.h"
 #include "apps/cli/label_flags.h"
+#include "apps/cli/openmp_waits.h"
 #include "apps/cli/stop_signals.h"
 #include "apps/cli/table.h"
 #include "apps/cli/version.h"
@@ -206,6 +207,7 @@ cli::Command serve_command() {
 
 int main(int argc, char** argv) {
     using namespace yeoul;
+    cli::keep_openmp_waits_short(argv);
     return cli::run_program({.name = "engine-serve",
                              .summary = "",
                              .version = cli::version_text("engine-serve"),

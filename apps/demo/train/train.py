@@ -153,7 +153,7 @@ def main():
     parser = argparse.ArgumentParser(description="Learns the bundled model.")
     parser.add_argument("pool", type=pathlib.Path)
     parser.add_argument("output", type=pathlib.Path)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--resume", type=pathlib.Path, help="a checkpoint of this script")
     parser.add_argument("--stop", type=int, help="step after which to end, for a look")
     options = parser.parse_args()

@@ -1,0 +1,18 @@
+// Short waits in OpenMP, for a program that shares its cores.
+#pragma once
+
+namespace yeoul::cli {
+
+/// Starts the program again with GOMP_SPINCOUNT=2000, unless the environment has that variable or
+/// OMP_WAIT_POLICY: libgomp reads them before `main` and offers no call for it. It costs the time
+/// of loading the libraries, about 10 ms. Call it first in `main`.
+///
+/// oneDNN's loops meet at barriers of libgomp, some hundred in a forward pass. A thread that
+/// arrives first spins there 300,000 times, 6 to 12 ms, before it sleeps; when the thread it waits
+/// for has lost its core to a decoder, a client or another program, that is how long a core is
+/// burnt. With four busy neighbours on two cores the passes of the bundled model took 300 to 1,200
+/// ms instead of 1, and engine-serve answered a tenth of the photos. 2,000 spins, 40 microseconds,
+/// end that and cost nothing in batches; a single photo on idle cores takes up to a tenth longer.
+void keep_openmp_waits_short(char** argv);
+
+} // namespace yeoul::cli
