@@ -241,7 +241,8 @@ public:
 
     /// Returns at once; `on_done` gets one result per photo, in order, exactly once, from an engine
     /// thread, or from this one when there are no photos. It must not throw, block, or destroy the
-    /// engine. The engine owns the request until then.
+    /// engine. The engine owns the request until then. Throws `Error`, code `out_of_memory`, when
+    /// the host has no memory to take the request: nothing of it is kept, nothing is called.
     void submit(Request request, std::function<void(std::vector<Result>)> on_done);
 
     /// False once the device is lost: from then on every photo is answered with `device_lost`.

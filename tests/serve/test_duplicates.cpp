@@ -55,7 +55,10 @@ TEST_CASE("duplicates: are found beside vectors when that is asked for") {
     CHECK(ready.engine.last_threshold() == 0.95);
     found_in(ready.post("/v1/embed?threshold=0.5", album, kForm));
     CHECK(ready.engine.last_threshold() == 0.5);
-    for (const char* without : {"/v1/embed", "/v1/embed?duplicates=false"})
+    found_in(ready.post("/v1/embed?threshold=0.25&duplicates=true", album, kForm));
+    CHECK(ready.engine.last_threshold() == 0.25);
+    for (const char* without :
+         {"/v1/embed", "/v1/embed?duplicates=false", "/v1/embed?threshold=0.5&duplicates=false"})
         CHECK(!json::parse(ready.post(without, album, kForm).body).contains("duplicates"));
 }
 

@@ -88,6 +88,26 @@ TEST_CASE("gpu metrics: what a card does not say is 0") {
     CHECK(use.watts == 61.5);
 }
 
+TEST_CASE("gpu metrics: a driver that takes its time holds up no photo") {
+    OnGpu on(with_library(YEOUL_FAKE_NVML));
+    const std::shared_ptr<void> library(::dlopen(YEOUL_FAKE_NVML, RTLD_NOW), ::dlclose);
+    REQUIRE(library);
+    const auto hold = reinterpret_cast<void (*)(bool)>(::dlsym(library.get(), "fake_nvml_hold"));
+    const auto wait_until_asked =
+        reinterpret_cast<void (*)()>(::dlsym(library.get(), "fake_nvml_wait_until_asked"));
+    hold(true);
+    auto scrape =
+        std::async(std::launch::async, [&] { return ask(on.service, "GET", "/metrics"); });
+    wait_until_asked();
+    auto photo = std::async(std::launch::async,
+                            [&] { return ask(on.service, "POST", "/v1/embed", "abc").status; });
+    const bool answered = photo.wait_for(std::chrono::seconds(10)) == std::future_status::ready;
+    hold(false);
+    CHECK(answered);
+    CHECK(photo.get() == 200);
+    CHECK(scrape.get().status == 200);
+}
+
 TEST_CASE("gpu metrics: without NVML or its GPU the service goes on, and says why") {
     for (const auto& [library, address, why] :
          {std::tuple{"/nowhere/libnvidia-ml.so.1", kAddress, "/nowhere/libnvidia-ml.so.1"},

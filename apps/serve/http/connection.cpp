@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <new>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -87,6 +88,10 @@ void Connection::start_refusing() {
 }
 
 void Connection::sweep(Clock::time_point now) {
+    if (unanswered_ && answering_ && !reply_) {
+        deliver(out_of_memory_reply);
+        unanswered_ = false;
+    }
     // A request that is answered sooner needs nobody to watch, which costs as much as reading it.
     if (answering_ && !reply_ && !watching_ && !half_closed_)
         watch_client();
@@ -223,22 +228,31 @@ void Connection::hand_over(HttpRequest request) {
     reply_.reset();
     gone_ = std::stop_source();
     request.gone = gone_.get_token();
-    // The engine's threads reach this connection only through its executor.
+    unanswered_ = false;
+    // The engine's threads reach this connection only through its executor. Without memory for that
+    // it is the sweep that answers, and nobody waits for ever.
     Responder responder([self = shared_from_this()](Responder::Make make) {
-        net::dispatch(self->socket_.get_executor(), [self, make = std::move(make)] {
-            try {
-                self->reply_ = make();
-            } catch (...) {
-                self->reply_ = reply_to_exception();
-            }
-            self->wake_.cancel();
-        });
+        try {
+            net::dispatch(self->socket_.get_executor(),
+                          [self, make = std::move(make)] { self->deliver(make); });
+        } catch (const std::bad_alloc&) {
+            self->unanswered_ = true;
+        }
     });
     try {
         application_.answer(std::move(request), responder);
     } catch (...) {
         responder.send(reply_to_exception());
     }
+}
+
+void Connection::deliver(const std::function<HttpReply()>& make) {
+    try {
+        reply_ = make();
+    } catch (...) {
+        reply_ = reply_to_exception();
+    }
+    wake_.cancel();
 }
 
 /// Sees that the client goes while its request is worked on. What it sends ahead is kept, as far

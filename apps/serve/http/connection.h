@@ -80,8 +80,8 @@ public:
     void start();
     /// Answers 503 and closes, because the server has as many connections as it may have.
     void start_refusing();
-    /// To be called some times a second: ends what has taken too long, and looks whether the client
-    /// of a request that is being answered is still there.
+    /// To be called some times a second: ends what has taken too long, looks whether the client of
+    /// a request that is being answered is still there, and answers what no memory was left for.
     void sweep(Clock::time_point now);
     /// Closes when no request is on its way; otherwise after it, and the rest of its body may take
     /// `transfer_grace`.
@@ -111,6 +111,7 @@ private:
     net::awaitable<bool> skip_body(uint64_t size);
     net::awaitable<HttpReply> answer(HttpRequest request);
     void hand_over(HttpRequest request);
+    void deliver(const std::function<HttpReply()>& make);
     net::awaitable<bool> write(HttpReply reply, unsigned version, bool keep_alive, bool head_only);
     net::awaitable<void> linger();
     void watch_client();
@@ -140,6 +141,7 @@ private:
     std::optional<HttpReply> reply_;
     std::stop_source gone_;
     bool answering_ = false, watching_ = false;
+    std::atomic<bool> unanswered_ = false; // there was no memory to bring the reply here
 };
 
 } // namespace yeoul::serve

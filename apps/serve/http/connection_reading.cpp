@@ -2,6 +2,7 @@
 #include "apps/serve/http/connection.h"
 
 #include <algorithm>
+#include <new>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
@@ -92,10 +93,15 @@ net::awaitable<std::optional<HttpReply>> Connection::read_body(Parser& parser, H
         co_await net::async_write(socket_, net::buffer(kContinue.data(), kContinue.size()), kAwait);
     }
     std::optional<HttpReply> failure;
-    if (request.head.content_length)
-        failure = co_await read_sized(request.body, *request.head.content_length, charge);
-    else
-        failure = co_await read_chunked(parser, request.body, charge);
+    try {
+        if (request.head.content_length)
+            failure = co_await read_sized(request.body, *request.head.content_length, charge);
+        else
+            failure = co_await read_chunked(parser, request.body, charge);
+    } catch (const std::bad_alloc&) {
+        application_.refused_by_transport(503);
+        failure = out_of_memory_reply();
+    }
     no_deadline();
     const std::chrono::duration<double, std::milli> taken = Clock::now() - request.begun;
     request.receive_ms = taken.count();

@@ -28,13 +28,20 @@ std::string_view Head::header(std::string_view name) const {
 }
 
 HttpReply error_reply(int status, std::string_view code, std::string_view message) {
-    const nlohmann::json body = {{"error", message}, {"code", code}};
+    // Messages quote what clients sent, which need not be UTF-8. No json object: its destructor
+    // allocates, and memory may have run out.
+    const auto quoted = [](std::string_view text) {
+        return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    };
     HttpReply reply{.status = status};
-    // Messages quote what clients sent, which need not be UTF-8.
-    reply.body = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    reply.body = "{\"code\":" + quoted(code) + ",\"error\":" + quoted(message) + '}';
     if (status == 429 || status == 503)
         reply.headers.push_back({"Retry-After", "1"});
     return reply;
+}
+
+HttpReply out_of_memory_reply() {
+    return error_reply(503, name(ErrorCode::out_of_memory), "out of memory; try again later");
 }
 
 int http_status(ErrorCode code) {
@@ -74,7 +81,7 @@ HttpReply reply_to_exception() {
     } catch (const Error& error) {
         return error_reply(http_status(error.code()), name(error.code()), error.what());
     } catch (const std::bad_alloc&) {
-        return error_reply(503, name(ErrorCode::out_of_memory), "out of memory; try again later");
+        return out_of_memory_reply();
     } catch (const std::exception& error) {
         return error_reply(500, name(ErrorCode::internal), error.what());
     }
@@ -87,10 +94,13 @@ struct Responder::Once {
     ~Once() {
         if (called)
             return;
-        post([] {
-            return error_reply(500, name(ErrorCode::internal),
-                               "the request was dropped; please report this");
-        });
+        try {
+            post([] {
+                return error_reply(500, name(ErrorCode::internal),
+                                   "the request was dropped; please report this");
+            });
+        } catch (...) { // what `post` holds knows that nobody answered
+        }
     }
 };
 
@@ -99,8 +109,13 @@ Responder::Responder(std::function<void(Make)> post) : once_(std::make_shared<On
 }
 
 void Responder::make(Make make) const {
-    if (!once_->called.exchange(true))
+    if (once_->called.exchange(true))
+        return;
+    try {
         once_->post(std::move(make));
+    } catch (const std::bad_alloc&) {
+        once_->post(out_of_memory_reply);
+    }
 }
 
 void Responder::send(HttpReply reply) const {

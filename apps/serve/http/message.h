@@ -55,6 +55,9 @@ struct HttpReply {
 /// {"error": message, "code": code}; with Retry-After for a 429 and a 503.
 HttpReply error_reply(int status, std::string_view code, std::string_view message);
 
+/// The 503 of a request that the host has no memory for.
+HttpReply out_of_memory_reply();
+
 /// A refusal that no `ErrorCode` expresses: an unknown route, a missing key.
 class HttpError : public std::runtime_error {
 public:
@@ -79,7 +82,8 @@ HttpReply reply_to_exception();
 class Responder {
 public:
     using Make = std::function<HttpReply()>;
-    /// `post` runs what it is given soon, on the thread that owns the connection.
+    /// `post` runs what it is given soon, on the thread that owns the connection. Where it has no
+    /// memory to do so it throws std::bad_alloc, and is given a shorter reply.
     explicit Responder(std::function<void(Make)> post);
 
     void send(HttpReply reply) const;

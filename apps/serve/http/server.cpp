@@ -4,7 +4,9 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <new>
 #include <thread>
+#include <utility>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/ip/address.hpp>
@@ -41,8 +43,7 @@ public:
         accept();
         for (Worker& worker : workers_) {
             worker.loop.emptied = [this, &worker] { note_empty(worker); };
-            sweep(worker);
-            worker.thread = std::thread([&loop = worker.loop] { loop.context.run(); });
+            worker.thread = std::thread([this, &worker] { run(worker); });
         }
     }
 
@@ -88,7 +89,8 @@ private:
         Loop loop;
         net::executor_work_guard<net::io_context::executor_type> work{loop.context.get_executor()};
         net::steady_timer sweeper{loop.context};
-        bool empty = false; // nobody was left after a drain; guarded by mutex_
+        bool sweeping = false; // `sweeper` runs
+        bool empty = false;    // nobody was left after a drain; guarded by mutex_
         std::thread thread;
     };
 
@@ -109,13 +111,41 @@ private:
         port_ = acceptor_.local_endpoint().port();
     }
 
+    /// A handler that finds no memory loses its connection, not the server.
+    void run(Worker& worker) {
+        for (bool ended = false; !ended;) {
+            try {
+                if (!worker.sweeping)
+                    sweep(worker);
+                worker.loop.context.run();
+                ended = true;
+            } catch (const std::bad_alloc&) {
+                std::this_thread::yield(); // to who may give some back
+            }
+        }
+    }
+
     void accept() {
+        try {
+            wait_for_client();
+        } catch (const std::bad_alloc&) {
+            accept_lost_ = true;
+        }
+    }
+
+    /// What comes is admitted after the next one is waited for, in the memory that this one just
+    /// gave back; the last one before its end is told.
+    void wait_for_client() {
         Worker& worker = workers_[next_++ % workers_.size()];
         acceptor_.async_accept(worker.loop.context,
                                [this, &worker](const error_code& error, tcp::socket socket) {
+                                   const bool more = acceptor_.is_open();
+                                   if (more)
+                                       go_on(error);
                                    if (!error)
                                        admit(worker.loop, std::move(socket));
-                                   go_on(error);
+                                   if (!more)
+                                       go_on(error);
                                });
     }
 
@@ -157,14 +187,28 @@ private:
         const bool room = state_.connections < options_.max_connections;
         state_.refused_too_many += !room;
         ++state_.connections; // counted here, so that the next accept sees it
-        net::post(loop.context, [this, &loop, room, socket = std::move(socket)]() mutable {
-            const auto connection = std::make_shared<Connection>(std::move(socket), options_,
-                                                                 application_, state_, loop);
-            if (room)
-                connection->start();
-            else
-                connection->start_refusing();
-        });
+        try {
+            net::post(loop.context, [this, &loop, room, socket = std::move(socket)]() mutable {
+                begin(loop, std::move(socket), room);
+            });
+        } catch (const std::bad_alloc&) {
+            --state_.connections;
+        }
+    }
+
+    void begin(Loop& loop, tcp::socket socket, bool room) {
+        std::shared_ptr<Connection> connection;
+        try {
+            connection = std::make_shared<Connection>(std::move(socket), options_, application_,
+                                                      state_, loop);
+        } catch (const std::bad_alloc&) {
+            --state_.connections; // it was not there to do so
+            return;
+        }
+        if (room)
+            connection->start();
+        else
+            connection->start_refusing();
     }
 
     void note_empty(Worker& worker) {
@@ -180,13 +224,17 @@ private:
     void sweep(Worker& worker) {
         worker.sweeper.expires_after(options_.timeout_precision);
         worker.sweeper.async_wait([this, &worker](const error_code& error) {
+            worker.sweeping = false;
             if (error)
                 return;
+            sweep(worker); // first: what follows may fail
             const Clock::time_point now = Clock::now();
             for (Connection* connection : worker.loop.connections)
                 connection->sweep(now);
-            sweep(worker);
+            if (&worker == &workers_.front() && std::exchange(accept_lost_, false))
+                go_on({});
         });
+        worker.sweeping = true;
     }
 
     const ServerOptions options_;
@@ -196,6 +244,7 @@ private:
     size_t next_ = 0;
     tcp::acceptor acceptor_{workers_.front().loop.context}; // and `pause_`: of the first thread
     net::steady_timer pause_{workers_.front().loop.context};
+    bool accept_lost_ = false; // nobody waits for clients; of the first thread
     int port_ = 0;
     std::mutex mutex_;
     std::condition_variable changed_;

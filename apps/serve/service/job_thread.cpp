@@ -37,7 +37,10 @@ void JobThread::work() {
         std::function<void()> job = std::move(jobs_.front());
         jobs_.pop_front();
         lock.unlock();
-        job();
+        try {
+            job();
+        } catch (...) { // its responder tells when it goes
+        }
         job = nullptr; // what it holds goes before the next one waits
         lock.lock();
     }

@@ -17,7 +17,7 @@ public:
     JobThread(const JobThread&) = delete;
     JobThread& operator=(const JobThread&) = delete;
 
-    /// `job` must not throw. After `finish` it is dropped.
+    /// After `finish` it is dropped. What `job` throws is its own loss: a responder in it tells.
     void run(std::function<void()> job);
     /// Returns when every job that was given is done. May be called again.
     void finish();

@@ -14,13 +14,18 @@ bool LabelBoard::reserve() {
     return !std::exchange(reserved_, true);
 }
 
-void LabelBoard::replace(PhotoEngine& engine, Labels labels) {
-    auto made = std::make_shared<const Labels>(std::move(labels));
+void LabelBoard::give_up() noexcept {
+    const std::lock_guard lock(mutex_);
+    reserved_ = false;
+}
+
+void LabelBoard::replace(PhotoEngine& engine, const Labels& labels) {
+    std::shared_ptr<const Labels> made;
     try {
+        made = std::make_shared<const Labels>(labels);
         engine.set_labels(*made);
     } catch (...) {
-        const std::lock_guard lock(mutex_);
-        reserved_ = false;
+        give_up();
         throw;
     }
     const std::lock_guard lock(mutex_);

@@ -16,11 +16,13 @@ public:
     /// nullptr before the first `replace`.
     std::shared_ptr<const Labels> labels() const;
 
-    /// One replaces at a time: false while another does. Who gets true calls `replace`.
+    /// One replaces at a time: false while another does. Who gets true calls `replace` or, when
+    /// that cannot be, `give_up`.
     bool reserve();
+    void give_up() noexcept;
     /// Sets the labels of `engine` and shows them. Blocks. Throws as `Engine::set_labels`; the old
     /// ones are in force then.
-    void replace(PhotoEngine& engine, Labels labels);
+    void replace(PhotoEngine& engine, const Labels& labels);
 
 private:
     mutable std::mutex mutex_;

@@ -28,8 +28,8 @@ void put_labels(Context& context, Call call) {
     if (!context.labels.reserve())
         throw HttpError(409, "busy", "other labels are being set; try again when they are");
     // The model's text side reads them, which takes its time.
-    context.label_jobs.run(
-        [&context, respond = call.respond, labels = std::move(labels)]() mutable {
+    try {
+        context.label_jobs.run([&context, respond = call.respond, labels = std::move(labels)] {
             try {
                 context.labels.replace(*context.engine.load(), labels);
                 respond.send(labels_reply(context.options.model_name, labels));
@@ -37,6 +37,10 @@ void put_labels(Context& context, Call call) {
                 respond.send(reply_to_exception());
             }
         });
+    } catch (...) {
+        context.labels.give_up();
+        throw;
+    }
 }
 
 } // namespace

@@ -97,14 +97,20 @@ void Metrics::ready(bool now, const ModelInfo* info, const DeviceInfo* device) {
 }
 
 void Metrics::watch(std::unique_ptr<GpuMonitor> gpu) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard scrape(scrape_mutex_);
     families_->add_gpu(gpu->uuid());
+    const std::lock_guard lock(mutex_);
     gpu_ = std::move(gpu);
 }
 
-std::optional<GpuUse> Metrics::gpu() const {
+std::shared_ptr<const GpuMonitor> Metrics::monitor() const {
     const std::lock_guard lock(mutex_);
-    return gpu_ ? std::optional(gpu_->read()) : std::nullopt;
+    return gpu_;
+}
+
+std::optional<GpuUse> Metrics::gpu() const {
+    const auto gpu = monitor();
+    return gpu ? std::optional(gpu->read()) : std::nullopt;
 }
 
 PhotoTotals Metrics::totals() const {
@@ -117,10 +123,11 @@ std::map<std::string, int64_t> Metrics::failures() const {
 }
 
 std::string Metrics::exposition(const EngineStats& stats, const ServerCounts& counts) {
-    const std::lock_guard lock(mutex_); // two scrapes at once would count a step twice
-    families_->refresh(totals_, stats, counts);
-    if (gpu_)
-        families_->refresh_gpu(gpu_->read());
+    const std::optional<GpuUse> use = gpu();
+    const std::lock_guard scrape(scrape_mutex_); // two at once would count a step twice
+    families_->refresh(totals(), stats, counts);
+    if (use)
+        families_->refresh_gpu(*use);
     return families_->text();
 }
 

@@ -90,10 +90,12 @@ public:
 
 private:
     class Families;
-    mutable std::mutex mutex_;
+    std::shared_ptr<const GpuMonitor> monitor() const;
+    mutable std::mutex mutex_; // guards the totals; threads of the engine wait for it
     PhotoTotals totals_;
     LatencyWindow latencies_;
-    std::unique_ptr<GpuMonitor> gpu_;
+    std::mutex scrape_mutex_;               // one scrape at a time; the driver may take its time
+    std::shared_ptr<const GpuMonitor> gpu_; // guarded by mutex_
     std::unique_ptr<Families> families_;
 };
 

@@ -195,9 +195,9 @@ void run_photo_job(Context& context, Call call, PhotoJob job, MakeReply make_rep
                                         .respond = std::move(call.respond),
                                         .make_reply = std::move(make_reply)});
     auto on_done = [errand](std::vector<Result> results) {
-        errand->context.metrics.photos_done(results);
-        note_lost_device(errand->context, results);
         errand->answers.results = std::move(results);
+        errand->context.metrics.photos_done(errand->answers.results);
+        note_lost_device(errand->context, errand->answers.results);
         if (!errand->threshold)
             return reply(errand);
         errand->context.comparisons.run([errand] {

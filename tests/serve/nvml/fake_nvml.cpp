@@ -1,11 +1,13 @@
 // A libnvidia-ml.so.1 for tests, as far as it is called. It knows one GPU, at 00000000:00:1e.0;
 // YEOUL_TEST_NVML=old leaves out what old cards do not say.
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
 namespace {
 
 int started = 0;
+std::atomic<bool> held = false, asked = false;
 constexpr int kSuccess = 0, kNotFound = 6, kNotSupported = 3, kUninitialized = 1;
 
 bool old_card() {
@@ -37,6 +39,14 @@ int nvmlShutdown() {
 int fake_nvml_started() {
     return started;
 }
+/// While it is held, the power is not told.
+void fake_nvml_hold(bool hold) {
+    held = hold;
+    held.notify_all();
+}
+void fake_nvml_wait_until_asked() {
+    asked.wait(false);
+}
 int nvmlDeviceGetHandleByPciBusId_v2(const char* address, void** device) {
     if (std::strcmp(address, "00000000:00:1e.0") != 0)
         return kNotFound;
@@ -53,6 +63,9 @@ int nvmlDeviceGetMemoryInfo(void*, unsigned long long* bytes) {
     return give(bytes, 16ULL << 30) | give(bytes + 1, 13ULL << 30) | give(bytes + 2, 3ULL << 30);
 }
 int nvmlDeviceGetPowerUsage(void*, unsigned* milliwatts) {
+    asked = true;
+    asked.notify_all();
+    held.wait(true);
     return give(milliwatts, 61'500U);
 }
 int nvmlDeviceGetEnforcedPowerLimit(void*, unsigned* milliwatts) {

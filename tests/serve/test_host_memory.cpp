@@ -1,0 +1,100 @@
+// Host memory that runs out in the server, at each allocation in turn: the request is answered, or
+// it is told so, or its connection ends; the next one is answered, and the books balance.
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include "tests/serve/served.h"
+#include "tests/support/failing_new.h"
+#include "tests/support/sanitizers.h"
+
+using namespace yeoul;
+using namespace yeoul::test;
+using nlohmann::json;
+
+namespace {
+
+serve::ServerOptions quick() {
+    serve::ServerOptions options = any_port();
+    options.threads = 1;
+    options.timeout_precision = std::chrono::milliseconds(5); // it is the sweep that answers, then
+    return options;
+}
+
+struct Sweep {
+    int answered = 0, told = 0, closed = 0;
+};
+
+/// One request after the other, each on a connection of its own, with a later allocation that
+/// fails, until none does.
+Sweep sweep(Served& served, const std::string& bytes, int64_t step) {
+    Sweep sweep;
+    for (int64_t nth = 1;; nth += step) {
+        CAPTURE(nth);
+        RawReply reply;
+        bool failed = false;
+        {
+            RawClient client(served.port());
+            const FailingNew fault(nth, FailingNew::others);
+            client.send(bytes);
+            reply = client.read_reply();
+            failed = fault.failed();
+        }
+        if (reply.status == 0) {
+            ++sweep.closed;
+        } else if (reply.status == 200) {
+            ++sweep.answered;
+        } else {
+            CAPTURE(reply.body);
+            CHECK((reply.status == 503 || reply.status == 500));
+            const json body = json::parse(reply.body);
+            CHECK((body["code"] == "out_of_memory" || body["code"] == "internal"));
+            ++sweep.told;
+        }
+        REQUIRE(served.answers());
+        if (!failed)
+            break;
+    }
+    while (served.server.counts().connections > 0) // the last ones are about to end
+        std::this_thread::yield();
+    CHECK(served.server.counts().buffered_bytes == 0);
+    return sweep;
+}
+
+} // namespace
+
+TEST_CASE("host memory: a request that there is none for takes nobody along") {
+    Served served(quick());
+    const int64_t step = kSanitized ? 7 : 1;
+    const Sweep photo = sweep(served, request("POST", "/v1/embed", "photo"), step);
+    CHECK(photo.told > 0);
+    const Sweep form =
+        sweep(served,
+              request("POST", "/v1/duplicates", form_of({{"a", "one"}, {"b", "one"}}),
+                      "Content-Type: multipart/form-data; boundary=b\r\n"),
+              step);
+    CHECK(form.told > 0);
+    CHECK(form.answered > 0);
+}
+
+TEST_CASE("host memory: labels that there is none for leave the old ones and a way for new ones") {
+    FakeEngine engine;
+    serve::LabelBoard board;
+    REQUIRE(board.reserve());
+    board.replace(engine, {.names = {"old"}});
+    const Labels labels{.names = {"a label of more bytes than a string holds", "dog"}};
+    int refusals = 0;
+    for (bool replaced = false; !replaced;) {
+        REQUIRE(board.reserve());
+        try {
+            const FailingNew fault(refusals + 1, FailingNew::this_one);
+            board.replace(engine, labels);
+            replaced = true;
+        } catch (const std::bad_alloc&) {
+            ++refusals;
+            REQUIRE(board.labels()->names.front() == "old");
+        }
+    }
+    CHECK(refusals >= 3);
+    CHECK(board.labels()->names == labels.names);
+}
