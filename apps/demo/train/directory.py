@@ -8,10 +8,9 @@ from safetensors.torch import save_file
 
 import camera
 import vocabulary
+from clip_files import MEAN, STD, preprocessor
 from motifs import MOTIFS
 
-MEAN = [0.48145466, 0.4578275, 0.40821073]
-STD = [0.26862954, 0.26130258, 0.27577711]
 MOTIF_LABELS = [motif.names[0] for motif in MOTIFS.values()]
 
 _TOWER = {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5, "hidden_size": 128}
@@ -45,24 +44,6 @@ def config(tokenizer):
             "patch_size": 8,
             "projection_dim": 128,
         },
-    }
-
-
-def preprocessor(side):
-    """preprocessor_config.json as a dict."""
-    return {
-        "crop_size": {"height": side, "width": side},
-        "do_center_crop": True,
-        "do_convert_rgb": True,
-        "do_normalize": True,
-        "do_rescale": True,
-        "do_resize": True,
-        "image_mean": MEAN,
-        "image_processor_type": "CLIPImageProcessor",
-        "image_std": STD,
-        "resample": 3,
-        "rescale_factor": 1 / 255,
-        "size": {"shortest_edge": side},
     }
 
 

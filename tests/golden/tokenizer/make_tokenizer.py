@@ -7,48 +7,22 @@ import argparse
 import json
 import pathlib
 import shutil
+import sys
 
 import numpy as np
 import tokenizers
 import transformers
 from safetensors.numpy import save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-import texts
-
 HERE = pathlib.Path(__file__).resolve().parent
-BEGIN, END = "<|startoftext|>", "<|endoftext|>"
+sys.path.insert(0, str(HERE.parents[2] / "apps/demo/train"))
+
+import texts  # noqa: E402
+from clip_files import BEGIN, END, byte_symbols, learned_merges, vocabulary  # noqa: E402
+
 CONTEXT = 77
 MERGES = 1200
-
-
-def learned_merges():
-    """Merges of texts.learning_text by the tokenizers package, in CLIP's manner of cutting text."""
-    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    learner.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    learner.pre_tokenizer = CLIPTokenizer(vocab={BEGIN: 0, END: 1})._tokenizer.pre_tokenizer
-    trainer = trainers.BpeTrainer(
-        vocab_size=512 + MERGES, end_of_word_suffix="</w>", show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )  # fmt: skip
-    learner.train_from_iterator(texts.learning_text(), trainer)
-    merges = json.loads(learner.to_str())["model"]["merges"]
-    return [tuple(merge) for merge in merges]
-
-
-def byte_symbols():
-    """GPT-2's characters for the 256 bytes."""
-    itself = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    other = [b for b in range(256) if b not in itself]
-    table = {b: chr(b) for b in itself} | {b: chr(0x100 + i) for i, b in enumerate(other)}
-    return [table[b] for b in range(256)]
-
-
-def vocabulary(merges, symbols):
-    """In CLIP's manner: bytes, bytes at the end of a word, merges, begin and end."""
-    tokens = [*symbols, *(s + "</w>" for s in symbols), *(a + b for a, b in merges), BEGIN, END]
-    return {token: i for i, token in enumerate(dict.fromkeys(tokens))}
 
 
 def write_json(path, value):
@@ -108,7 +82,7 @@ def main():
     output = parser.parse_args().output
     every_text = texts.texts()
     tensors = {"texts" + k: v for k, v in flat([t.encode() for t in every_text], np.uint8).items()}
-    merges = learned_merges()
+    merges = learned_merges(texts.learning_text(), 512 + MERGES)
     for name, write in KINDS.items():
         directory = output / name
         shutil.rmtree(directory, ignore_errors=True)
