@@ -13,6 +13,11 @@ namespace yeoul::test {
 std::vector<std::byte> encode(const std::vector<float>& values, DType dtype);
 std::vector<float> decode(const std::vector<std::byte>& bytes, DType dtype);
 
+/// `count` values from `first` on.
+inline std::vector<float> slice(const std::vector<float>& values, size_t first, size_t count) {
+    return {values.begin() + first, values.begin() + first + count};
+}
+
 /// A device tensor. Its payload starts as NaN (all bits set), its surroundings as a pattern that
 /// every read checks.
 class DeviceTensor {
