@@ -160,7 +160,8 @@ TEST_CASE("linear: equals the reference around the edges of tiles") {
         const int columns[] = {1, 7, 8, 95, 96, 97, 192, 768};
         const int inner[] = {1, 7, 8, 31, 32, 33, 588, 768};
         for (size_t m = 0; m < std::size(rows); ++m)
-            for (size_t n = 0; n < std::size(columns); ++n) {
+            for (size_t n = kEverySize ? 0 : m % 2; n < std::size(columns);
+                 n += kEverySize ? 1 : 2) {
                 LinearCase c{1, rows[m], inner[(m + n) % std::size(inner)], columns[n]};
                 c.activation = n % 3 == 1 ? Activation::quick_gelu : Activation::none;
                 c.accumulate = n % 3 == 2;
@@ -181,6 +182,8 @@ TEST_CASE("simt: linear: every tile of the own product gives it, whole and split
         for (int tile = 0; tile < static_cast<int>(cuda::kGemmTiles.size()); ++tile)
             for (int splits : {1, 3, 7})
                 for (bool accumulate : {false, true}) {
+                    if (!kEverySize && splits == 7) // as 3, for threads
+                        continue;
                     LinearCase c{1, 130, extents.in, extents.out};
                     c.accumulate = accumulate;
                     c.activation = accumulate ? Activation::none : Activation::gelu;
