@@ -9,11 +9,11 @@
 namespace yeoul::cuda {
 namespace {
 
-constexpr int kThreads = 256; // 4 blocks fill an SM of sm_75
+constexpr int kBiasThreads = 256; // 4 blocks fill an SM of sm_75
 
 // One thread owns eight values of y.
-__global__ void __launch_bounds__(kThreads) bias_activation_kernel(int packs, GemmEnd end) {
-    const size_t index = static_cast<size_t>(blockIdx.x) * kThreads + threadIdx.x;
+__global__ void __launch_bounds__(kBiasThreads) bias_activation_kernel(int packs, GemmEnd end) {
+    const size_t index = static_cast<size_t>(blockIdx.x) * kBiasThreads + threadIdx.x;
     if (index >= static_cast<size_t>(end.rows) * packs)
         return;
     const int row = static_cast<int>(index / packs);
@@ -40,10 +40,10 @@ void prepare_bias_activation() {
 void bias_activation(void* y, const float* bias, int rows, int columns, Activation activation,
                      StreamRef stream) {
     const int packs = divide_up(columns, kPack);
-    const size_t blocks = (static_cast<size_t>(rows) * packs + kThreads - 1) / kThreads;
+    const size_t blocks = (static_cast<size_t>(rows) * packs + kBiasThreads - 1) / kBiasThreads;
     const GemmEnd end{bias, static_cast<half*>(y), rows, columns, activation, false};
-    launch(bias_activation_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, stream,
-           packs, end);
+    launch(bias_activation_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kBiasThreads), 0,
+           stream, packs, end);
 }
 
 } // namespace yeoul::cuda

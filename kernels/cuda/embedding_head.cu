@@ -19,12 +19,12 @@
 namespace yeoul::cuda {
 namespace {
 
-constexpr int kWarps = 8;
-constexpr int kThreads = kWarps * kWarp;
+constexpr int kHeadWarps = 8;
+constexpr int kHeadThreads = kHeadWarps * kWarp;
 constexpr int kStagedPacks = 512;   // 16 KB of normalized values: 4 blocks on an SM of sm_75
 constexpr int kLengthsPerBlock = 4; // rows, and so warps
 
-struct Args {
+struct HeadArgs {
     const half* x;       // (batch, tokens, dim)
     const int* index;    // (batch): the token of each photo; null takes the first
     const float* weight; // (dim)
@@ -65,26 +65,26 @@ __device__ __forceinline__ Moments moments_of_row(const half* row, int dim, floa
 }
 
 // The token of a photo that is pooled, or -1 where the index is none.
-__device__ __forceinline__ int pooled_token(const Args& a, int photo) {
+__device__ __forceinline__ int pooled_token(const HeadArgs& a, int photo) {
     const int token = a.index == nullptr ? 0 : a.index[photo];
     return token >= 0 && token < a.tokens ? token : -1;
 }
 
-// A block owns kPhotos photos (y) and kWarps * kOutputs outputs (x). Warp p owns the token of photo
-// p and its moments; all threads stage normalized values, a stretch of each row at a time; then a
-// warp owns kOutputs rows of w, a lane the packs l, l + 32, ... of all of them. Barriers: after the
-// moments, after a stretch is staged, and before the next one overwrites it.
+// A block owns kPhotos photos (y) and kHeadWarps * kOutputs outputs (x). Warp p owns the token of
+// photo p and its moments; all threads stage normalized values, a stretch of each row at a time;
+// then a warp owns kOutputs rows of w, a lane the packs l, l + 32, ... of all of them. Barriers:
+// after the moments, after a stretch is staged, and before the next one overwrites it.
 template <int kPhotos, int kOutputs>
-__global__ void __launch_bounds__(kThreads) project(Args a) {
+__global__ void __launch_bounds__(kHeadThreads) project(HeadArgs a) {
     constexpr int kStretch = kStagedPacks / kPhotos; // packs of a row at a time
-    static_assert(kPhotos <= kWarps && kStretch % kWarp == 0);
+    static_assert(kPhotos <= kHeadWarps && kStretch % kWarp == 0);
     // (photo, half of a pack, pack): lanes read neighbouring 16 bytes, without bank conflicts.
     YEOUL_SHARED(float4, staged, [kPhotos][2][kStretch]);
     YEOUL_SHARED(Moments, row_moments, [kPhotos]);
     YEOUL_SHARED(const half*, pooled, [kPhotos]); // (dim) each
     const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
     const int first_photo = blockIdx.y * kPhotos, photos = min(kPhotos, a.batch - first_photo);
-    const int first_output = (blockIdx.x * kWarps + warp) * kOutputs;
+    const int first_output = (blockIdx.x * kHeadWarps + warp) * kOutputs;
     const size_t photo_values = static_cast<size_t>(a.tokens) * a.dim;
     const half* x = a.x + first_photo * photo_values;
 
@@ -111,7 +111,7 @@ __global__ void __launch_bounds__(kThreads) project(Args a) {
         const int stretch = min(kStretch, packs - begin);
         if (begin > 0)
             __syncthreads();
-        for (int i = threadIdx.x; i < kPhotos * stretch; i += kThreads) {
+        for (int i = threadIdx.x; i < kPhotos * stretch; i += kHeadThreads) {
             const int photo = i / stretch, at = i - photo * stretch, first = (begin + at) * kPack;
             float values[kPack] = {};
             if (photo < photos) {
@@ -182,15 +182,15 @@ __global__ void __launch_bounds__(kLengthsPerBlock* kWarp) lengths(const float* 
 
 // Tiles of `project`, by the smallest batch that each serves: more photos share a row of w, but
 // 512 outputs should still give each of 40 SMs a block.
-struct Tile {
+struct HeadTile {
     int from_batch, photos, outputs;
-    void (*kernel)(Args);
+    void (*kernel)(HeadArgs);
 };
-constexpr Tile kTiles[] = {
+constexpr HeadTile kTiles[] = {
     {32, 8, 4, project<8, 4>}, {3, 4, 2, project<4, 2>}, {1, 1, 1, project<1, 1>}};
 
-const Tile& tile_for(int batch) {
-    const Tile* tile = kTiles;
+const HeadTile& tile_for(int batch) {
+    const HeadTile* tile = kTiles;
     while (batch < tile->from_batch)
         ++tile;
     return *tile;
@@ -206,7 +206,7 @@ public:
           norm_bias_(upload_fp32(context, {weights.norm.bias})),
           projection_(upload_fp16(context, "the projection of the embedding head",
                                   {weights.projection}, desc.dim, padded_)) {
-        for (const Tile& tile : kTiles)
+        for (const HeadTile& tile : kTiles)
             prepare(tile.kernel, 0);
         prepare(lengths, 0);
         YEOUL_REQUIRE(batches_.largest() <= 65535,
@@ -229,22 +229,23 @@ public:
             require_apart("embedding_head", "index", index, "y", y);
             require_apart("embedding_head", "index", index, "norm", norm);
         }
-        const Args args{.x = x.as<const half>(),
-                        .index = index.as<const int>(),
-                        .weight = norm_weight_.as<float>(),
-                        .bias = norm_bias_.as<float>(),
-                        .w = projection_.as<half>(),
-                        .y = y.as<float>(),
-                        .batch = batch,
-                        .tokens = desc_.tokens,
-                        .dim = desc_.dim,
-                        .out = desc_.out,
-                        .padded = padded_,
-                        .eps = desc_.eps};
-        const Tile& tile = tile_for(batch);
-        launch(tile.kernel,
-               dim3((desc_.out - 1) / (kWarps * tile.outputs) + 1, (batch - 1) / tile.photos + 1),
-               dim3(kThreads), 0, stream, args);
+        const HeadArgs args{.x = x.as<const half>(),
+                            .index = index.as<const int>(),
+                            .weight = norm_weight_.as<float>(),
+                            .bias = norm_bias_.as<float>(),
+                            .w = projection_.as<half>(),
+                            .y = y.as<float>(),
+                            .batch = batch,
+                            .tokens = desc_.tokens,
+                            .dim = desc_.dim,
+                            .out = desc_.out,
+                            .padded = padded_,
+                            .eps = desc_.eps};
+        const HeadTile& tile = tile_for(batch);
+        launch(
+            tile.kernel,
+            dim3((desc_.out - 1) / (kHeadWarps * tile.outputs) + 1, (batch - 1) / tile.photos + 1),
+            dim3(kHeadThreads), 0, stream, args);
         launch(lengths, dim3((batch - 1) / kLengthsPerBlock + 1), dim3(kLengthsPerBlock * kWarp), 0,
                stream, y.as<const float>(), norm.as<float>(), batch, desc_.out);
     }
@@ -254,9 +255,9 @@ public:
     }
     std::string kernel(int batch) const override {
         batches_.index(batch);
-        const Tile& tile = tile_for(batch);
-        return std::to_string(tile.photos) + " photos x " + std::to_string(kWarps * tile.outputs) +
-               " outputs, fp32 FMA";
+        const HeadTile& tile = tile_for(batch);
+        return std::to_string(tile.photos) + " photos x " +
+               std::to_string(kHeadWarps * tile.outputs) + " outputs, fp32 FMA";
     }
 
 private:

@@ -16,11 +16,11 @@ struct TileKernels {
     void (*launch)(const GemmOperands& operands, const GemmEnd& end, int splits, StreamRef stream);
 };
 // In the order of kGemmTiles.
-constexpr TileKernels kKernels[] = {{prepare_gemm_128x96, launch_gemm_128x96},
-                                    {prepare_gemm_128x128, launch_gemm_128x128},
-                                    {prepare_gemm_64x96, launch_gemm_64x96},
-                                    {prepare_gemm_64x64, launch_gemm_64x64}};
-static_assert(std::size(kKernels) == kGemmTiles.size());
+constexpr TileKernels kTileKernels[] = {{prepare_gemm_128x96, launch_gemm_128x96},
+                                        {prepare_gemm_128x128, launch_gemm_128x128},
+                                        {prepare_gemm_64x96, launch_gemm_64x96},
+                                        {prepare_gemm_64x64, launch_gemm_64x64}};
+static_assert(std::size(kTileKernels) == kGemmTiles.size());
 
 } // namespace
 
@@ -37,7 +37,7 @@ void require_gemm_extents(const char* op, const GemmShape& shape) {
 }
 
 void prepare_gemm(const GemmShape& shape, OwnGemm how) {
-    kKernels[how.tile].prepare(shape.inner);
+    kTileKernels[how.tile].prepare(shape.inner);
     if (how.splits > 1)
         prepare_split_k();
 }
@@ -50,7 +50,7 @@ void gemm(const GemmShape& shape, OwnGemm how, const GemmCall& call, StreamRef s
         padded(shape.inner, kGemmInner),         steps};
     const GemmEnd end{call.bias,     static_cast<half*>(call.y), shape.rows,
                       shape.columns, shape.activation,           shape.accumulate};
-    kKernels[how.tile].launch(operands, end, how.splits, stream);
+    kTileKernels[how.tile].launch(operands, end, how.splits, stream);
     if (how.splits > 1)
         launch_split_k(operands.partial, how.splits, end, stream);
 }

@@ -4,14 +4,14 @@
 
 namespace yeoul::cuda {
 
-using Tile = TileShape<64, 96, 32, 48, 3>;
+using Tile64x96 = TileShape<64, 96, 32, 48, 3>;
 
 void prepare_gemm_64x96(int inner) {
-    prepare_tile<Tile>(inner);
+    prepare_tile<Tile64x96>(inner);
 }
 void launch_gemm_64x96(const GemmOperands& operands, const GemmEnd& end, int splits,
                        StreamRef stream) {
-    launch_tile<Tile>(operands, end, splits, stream);
+    launch_tile<Tile64x96>(operands, end, splits, stream);
 }
 
 } // namespace yeoul::cuda

@@ -64,10 +64,10 @@ __global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp)
         y[i] = __float2half_rn(normalized(__half2float(x[i]), m, weight[i], bias[i]));
 }
 
-using Kernel = void (*)(const half*, const float*, const float*, half*, int, int, float);
+using LayerNormKernel = void (*)(const half*, const float*, const float*, half*, int, int, float);
 
 // By the packs that a lane keeps; 0 keeps none.
-constexpr Kernel kKernels[kMaxRowVectors + 1] = {
+constexpr LayerNormKernel kLayerNormKernels[kMaxRowVectors + 1] = {
     layer_norm_values,   layer_norm_packs<1>, layer_norm_packs<2>,
     layer_norm_packs<3>, layer_norm_packs<4>, layer_norm_packs<5>,
     layer_norm_packs<6>, layer_norm_packs<7>, layer_norm_packs<8>};
@@ -78,7 +78,7 @@ public:
         : desc_(desc), batches_("layer_norm", desc.batches), sm_count_(context.sm_count),
           vectors_(row_vectors(desc.dim)), weight_(upload_fp32(context, {weights.weight})),
           bias_(upload_fp32(context, {weights.bias})) {
-        prepare(kKernels[vectors_], 0);
+        prepare(kLayerNormKernels[vectors_], 0);
         total_rows("layer_norm", batches_.largest(), desc.rows);
     }
 
@@ -90,9 +90,9 @@ public:
         require_apart("layer_norm", "x", x, "y", y);
         const int rows = batch * desc_.rows;
         const int warps = rows_per_block(rows, sm_count_);
-        launch(kKernels[vectors_], dim3((rows - 1) / warps + 1), dim3(warps * kWarp), 0, stream,
-               x.as<const half>(), weight_.as<float>(), bias_.as<float>(), y.as<half>(), rows,
-               desc_.dim, desc_.eps);
+        launch(kLayerNormKernels[vectors_], dim3((rows - 1) / warps + 1), dim3(warps * kWarp), 0,
+               stream, x.as<const half>(), weight_.as<float>(), bias_.as<float>(), y.as<half>(),
+               rows, desc_.dim, desc_.eps);
     }
 
     size_t weight_bytes() const override { return weight_.bytes() + bias_.bytes(); }

@@ -20,7 +20,7 @@
 namespace yeoul::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kPatchesThreads = 256;
 constexpr int kVector = 16;          // bytes of a global access
 constexpr int kValues = kVector / 2; // halves in it
 constexpr int kTableValues = 3 * 256;
@@ -28,7 +28,7 @@ constexpr int kTableBytes = kTableValues * 2;
 constexpr int kTileBytes = 12 << 10;   // with the table 4 blocks fit the 64 KB of an sm_75 SM
 constexpr int kStagedBytes = 46 << 10; // what a tile of one large patch may take without opting in
 
-struct Args {
+struct PatchesArgs {
     const uint8_t* slots; // (slots, height, width, 3)
     const int32_t* index; // (batch)
     const half* table;    // (3, 256)
@@ -52,7 +52,7 @@ __device__ __forceinline__ int beyond_boundary(const void* x) {
 __device__ __forceinline__ void stage(const uint8_t* x, int pitch, int rows, int bytes,
                                       uint8_t* staged, int to_pitch) {
     const int vectors = to_pitch / kVector;
-    for (int i = threadIdx.x; i < rows * vectors; i += kThreads) {
+    for (int i = threadIdx.x; i < rows * vectors; i += kPatchesThreads) {
         const int row = i / vectors;
         const uint8_t* from = x + row * pitch;
         const int lead = beyond_boundary(from);
@@ -99,7 +99,7 @@ struct Cursor {
 // owns whole 16-byte vectors of y. One barrier, since nothing is staged twice. Patches too large
 // for shared memory are read from global memory, byte by byte, through L1.
 template <bool kStaged>
-__global__ void __launch_bounds__(kThreads) cut_patches(Args a) {
+__global__ void __launch_bounds__(kPatchesThreads) cut_patches(PatchesArgs a) {
     YEOUL_SHARED(half, table, [kTableValues]);
     YEOUL_DYNAMIC_SHARED(uint8_t, staged);
     int block = blockIdx.x;
@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(kThreads) cut_patches(Args a) {
                        static_cast<size_t>(first_patch) * side * 3;
     const int to_pitch = staged_pitch(a.group, side);
     if (valid) {
-        for (int i = threadIdx.x; i < kTableBytes / kVector; i += kThreads)
+        for (int i = threadIdx.x; i < kTableBytes / kVector; i += kPatchesThreads)
             store_shared(table + i * kValues, reinterpret_cast<const uint4*>(a.table)[i]);
         if constexpr (kStaged)
             stage(x, pitch, side, patches * side * 3, staged, to_pitch);
@@ -138,7 +138,8 @@ __global__ void __launch_bounds__(kThreads) cut_patches(Args a) {
         return at.row * pitch + column;
     };
     const int lead = beyond_boundary(y) / 2;
-    for (int first = threadIdx.x * kValues - lead; first < count; first += kThreads * kValues) {
+    for (int first = threadIdx.x * kValues - lead; first < count;
+         first += kPatchesThreads * kValues) {
         const int begin = max(first, 0), end = min(first + kValues, count);
         alignas(kVector) half values[kValues];
         if (valid) {
@@ -212,21 +213,21 @@ public:
         require_apart("patches", "slots", slots, "y", y);
         require_apart("patches", "index", index, "y", y);
         const int group = group_for(batch), groups = (across_ + group - 1) / group;
-        const Args args{.slots = slots.as<const uint8_t>(),
-                        .index = index.as<const int32_t>(),
-                        .table = table_.as<half>(),
-                        .y = y.as<half>(),
-                        .slot_count = count,
-                        .height = height_,
-                        .width = width_,
-                        .patch = patch_,
-                        .group = group,
-                        .groups = groups,
-                        .down = down_};
+        const PatchesArgs args{.slots = slots.as<const uint8_t>(),
+                               .index = index.as<const int32_t>(),
+                               .table = table_.as<half>(),
+                               .y = y.as<half>(),
+                               .slot_count = count,
+                               .height = height_,
+                               .width = width_,
+                               .patch = patch_,
+                               .group = group,
+                               .groups = groups,
+                               .down = down_};
         const size_t smem_bytes =
             staged_ ? static_cast<size_t>(patch_) * staged_pitch(group, patch_) : 0;
         launch(staged_ ? cut_patches<true> : cut_patches<false>, dim3(batch * down_ * groups),
-               dim3(kThreads), smem_bytes, stream, args);
+               dim3(kPatchesThreads), smem_bytes, stream, args);
     }
 
     size_t weight_bytes() const override { return table_.bytes(); }

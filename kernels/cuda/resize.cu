@@ -36,10 +36,10 @@
 namespace yeoul::cuda {
 namespace {
 
-constexpr int kTileRows = 16;         // for bicubic the overlap costs 3 / 16 more of the first pass
-constexpr int kTileColumns = kWarp;   // a lane owns a column
-constexpr int kWarps = kTileRows / 2; // a warp owns two rows
-constexpr int kThreads = kWarps * kWarp;
+constexpr int kTileRows = 16;       // for bicubic the overlap costs 3 / 16 more of the first pass
+constexpr int kTileColumns = kWarp; // a lane owns a column
+constexpr int kResizeWarps = kTileRows / 2; // a warp owns two rows
+constexpr int kResizeThreads = kResizeWarps * kWarp;
 constexpr int kGroups = 1024;   // of four pixels in shared memory, three words each
 constexpr int kShortest = 6;    // log2 of the groups of a staged row: 16 rows of 64
 constexpr int kMostSplits = 3;  // log2: up to 2 rows of 512, and eight warps share a row's taps
@@ -48,7 +48,7 @@ constexpr uint32_t kHalf = 1u << (kWeightBits - 1);
 constexpr uint32_t kSigned = 0x80808080u; // XOR of it takes 128 from each of four u8
 
 static_assert(kTileRows << kShortest == kGroups);
-static_assert(kGroups % kThreads == 0);
+static_assert(kGroups % kResizeThreads == 0);
 static_assert(3 * kTileRows * kTileColumns <= 3 * kGroups, "partial sums lie in `staged`");
 
 struct Pixels { // four of them: bytes R0 G0 B0 R1, G1 B1 R2 G2, B2 R3 G3 B3
@@ -192,7 +192,7 @@ __device__ __forceinline__ void vertical_first(const uint32_t* source, const Res
     uint32_t sums[2][3] = {};
     for (int begin = span.first_group; begin < span.end_group; begin += kStride) {
         const int groups = min(kStride, span.end_group - begin);
-        for (int i = threadIdx.x; i < kGroups; i += kThreads) {
+        for (int i = threadIdx.x; i < kGroups; i += kResizeThreads) {
             const int row = i / kStride, group = i % kStride, output = tile_row + row - task.top;
             if (group < groups && output >= 0 && output < task.height)
                 stage(filtered(source, task, axis, output, begin + group),
@@ -235,7 +235,7 @@ horizontal_first(const uint32_t* source, const ResizeTask& task, const Vertical&
         for (int from = span.first_group; from < span.end_group; from += stride) {
             const int groups = min(stride, span.end_group - from);
 #pragma unroll
-            for (int i = threadIdx.x; i < kGroups; i += kThreads) {
+            for (int i = threadIdx.x; i < kGroups; i += kResizeThreads) {
                 const int row = i >> (kShortest + splits), group = i & (stride - 1);
                 if (group < groups && chunk + row < chunk_end) {
                     const uint64_t offset =
@@ -267,7 +267,7 @@ horizontal_first(const uint32_t* source, const ResizeTask& task, const Vertical&
                     staged[((split * rows + 2 * pair + row) * 3 + channel) * kTileColumns + lane] =
                         sums[row][channel];
             __syncthreads(); // the partial sums are written
-            for (int i = warp; i < 3 * rows; i += kWarps) {
+            for (int i = warp; i < 3 * rows; i += kResizeWarps) {
                 uint32_t sum = column.bias;
                 for (int part = 0; part < 1 << splits; ++part)
                     sum += staged[(part * 3 * rows + i) * kTileColumns + lane];
@@ -302,7 +302,7 @@ horizontal_first(const uint32_t* source, const ResizeTask& task, const Vertical&
 }
 
 // grid (tiles of a slot, tasks)
-__global__ void __launch_bounds__(kThreads, 4)
+__global__ void __launch_bounds__(kResizeThreads, 4)
     resize_kernel(const uint32_t* source,  // (bytes / 4)
                   const ResizeTask* tasks, // (gridDim.y), then their tables
                   uint8_t* slots,          // (slot_count, height, width, 3)
@@ -381,7 +381,7 @@ public:
                                            << count * sizeof(ResizeTask));
         if (count == 0)
             return;
-        launch(resize_kernel, dim3(tiles(), count), dim3(kThreads), 0, stream,
+        launch(resize_kernel, dim3(tiles(), count), dim3(kResizeThreads), 0, stream,
                source.as<const uint32_t>(), table.as<const ResizeTask>(), slots.as<uint8_t>(),
                slots.shape[0], desc_.height, desc_.width);
     }

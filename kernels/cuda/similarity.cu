@@ -20,7 +20,7 @@ namespace {
 // a time; two of 8 warps would spill.
 constexpr int kLabels = 4, kPhotos = 8;
 constexpr int kSums = kLabels * kPhotos;
-constexpr int kWarps = 4;
+constexpr int kSimilarityWarps = 4;
 static_assert(kSums == kWarp, "each lane finishes one sum");
 
 // Lane i gets the sum over all lanes of sums[i]: 31 shuffles instead of 5 for each.
@@ -40,14 +40,14 @@ __device__ __forceinline__ float transposed_sum(float (&sums)[kSums], int lane) 
 
 // A warp owns a tile of 8 photos by 4 labels; lanes meet only in the sum. Rows past the last are
 // read as the last one and not written.
-__global__ void __launch_bounds__(kWarps* kWarp, 3)
+__global__ void __launch_bounds__(kSimilarityWarps* kWarp, 3)
     similarity_kernel(const float* x,    // (batch, dim)
                       const float* norm, // (batch)
                       const half* w,     // (labels, dim)
                       float* y,          // (batch, labels)
                       int batch, int labels, int dim, float scale) {
     const int lane = threadIdx.x % kWarp;
-    const int first_label = (blockIdx.x * kWarps + threadIdx.x / kWarp) * kLabels;
+    const int first_label = (blockIdx.x * kSimilarityWarps + threadIdx.x / kWarp) * kLabels;
     const int first_photo = blockIdx.y * kPhotos;
     if (first_label >= labels)
         return;
@@ -99,7 +99,7 @@ public:
         require_aligned("similarity", "x", x, sizeof(float4));
         require_aligned("similarity", "w", w, sizeof(uint4));
         const int labels = leading(w);
-        launch(similarity_kernel, grid(labels, batch), dim3(kWarps * kWarp), 0, stream,
+        launch(similarity_kernel, grid(labels, batch), dim3(kSimilarityWarps * kWarp), 0, stream,
                x.as<const float>(), norm.as<const float>(), w.as<const half>(), y.as<float>(),
                batch, labels, desc_.dim, desc_.scale);
     }
@@ -113,7 +113,7 @@ public:
 
 private:
     static dim3 grid(int labels, int batch) {
-        constexpr int kBlockLabels = kWarps * kLabels;
+        constexpr int kBlockLabels = kSimilarityWarps * kLabels;
         return dim3((labels + kBlockLabels - 1) / kBlockLabels, (batch + kPhotos - 1) / kPhotos);
     }
 

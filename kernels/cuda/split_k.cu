@@ -9,13 +9,13 @@
 namespace yeoul::cuda {
 namespace {
 
-constexpr int kThreads = 128; // (50, 768), the smallest y of a model: 38 blocks for 40 SMs
+constexpr int kSplitKThreads = 128; // (50, 768), the smallest y of a model: 38 blocks for 40 SMs
 
 // One thread owns eight values of y.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kSplitKThreads)
     split_k_kernel(const float* partial, // (splits, rows, packs * kPack)
                    int splits, int packs, GemmEnd end) {
-    const size_t index = static_cast<size_t>(blockIdx.x) * kThreads + threadIdx.x;
+    const size_t index = static_cast<size_t>(blockIdx.x) * kSplitKThreads + threadIdx.x;
     const size_t count = static_cast<size_t>(end.rows) * packs;
     if (index >= count)
         return;
@@ -38,9 +38,10 @@ void prepare_split_k() {
 
 void launch_split_k(const float* partial, int splits, const GemmEnd& end, StreamRef stream) {
     const int packs = divide_up(end.columns, kPack);
-    const size_t blocks = (static_cast<size_t>(end.rows) * packs + kThreads - 1) / kThreads;
-    launch(split_k_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, stream, partial,
-           splits, packs, end);
+    const size_t blocks =
+        (static_cast<size_t>(end.rows) * packs + kSplitKThreads - 1) / kSplitKThreads;
+    launch(split_k_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kSplitKThreads), 0, stream,
+           partial, splits, packs, end);
 }
 
 } // namespace yeoul::cuda

@@ -14,7 +14,7 @@
 namespace yeoul::cuda {
 namespace {
 
-struct Args {
+struct TextEmbeddingArgs {
     const int* ids;        // (batch, tokens)
     const half* token;     // (vocabulary, dim)
     const float* position; // (tokens, dim)
@@ -26,7 +26,7 @@ struct Args {
 constexpr int kNotANumber = 0x7fffffff;
 
 // One warp owns one row, lane l its packs l, l + 32, ...; lanes never meet.
-__global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp) embed_text_packs(Args a) {
+__global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp) embed_text_packs(TextEmbeddingArgs a) {
     const int row = warp_row();
     if (row >= a.rows)
         return;
@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp) embed_text_packs(Args
 }
 
 // Any dim.
-__global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp) embed_text_values(Args a) {
+__global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp) embed_text_values(TextEmbeddingArgs a) {
     const int row = warp_row();
     if (row >= a.rows)
         return;
@@ -81,14 +81,14 @@ public:
         require_text_embedding(desc_, batch, ids, y);
         require_aligned("text_embedding", "ids", ids, sizeof(int));
         require_aligned("text_embedding", "y", y, sizeof(uint4));
-        const Args args{.ids = ids.as<const int>(),
-                        .token = token_.as<half>(),
-                        .position = position_.as<float>(),
-                        .y = y.as<half>(),
-                        .rows = batch * desc_.tokens,
-                        .vocabulary = desc_.vocabulary,
-                        .tokens = desc_.tokens,
-                        .dim = desc_.dim};
+        const TextEmbeddingArgs args{.ids = ids.as<const int>(),
+                                     .token = token_.as<half>(),
+                                     .position = position_.as<float>(),
+                                     .y = y.as<half>(),
+                                     .rows = batch * desc_.tokens,
+                                     .vocabulary = desc_.vocabulary,
+                                     .tokens = desc_.tokens,
+                                     .dim = desc_.dim};
         const int warps = rows_per_block(args.rows, sm_count_);
         launch(kernel_, dim3((args.rows - 1) / warps + 1), dim3(warps * kWarp), 0, stream, args);
     }
@@ -103,7 +103,7 @@ private:
     TextEmbeddingDesc desc_;
     Batches batches_;
     int sm_count_;
-    void (*kernel_)(Args);
+    void (*kernel_)(TextEmbeddingArgs);
     DeviceWeights token_, position_;
 };
 

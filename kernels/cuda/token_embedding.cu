@@ -16,7 +16,7 @@
 namespace yeoul::cuda {
 namespace {
 
-struct Args {
+struct TokenEmbeddingArgs {
     const half* x;         // (batch, tokens - 1, dim)
     const float* position; // (tokens, dim), the class embedding added to the first row
     const float* weight;   // (dim), or null: no norm
@@ -34,7 +34,7 @@ __device__ __forceinline__ size_t input_row(int row, int tokens) {
 
 // One warp owns one row, lane l its packs l, l + 32, ...; lanes meet only in the norm's sums.
 template <int V>
-__global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp) embed_packs(Args a) {
+__global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp) embed_packs(TokenEmbeddingArgs a) {
     const int row = warp_row();
     const int lane = threadIdx.x % kWarp, packs = a.dim / kPack;
     if (row >= a.rows)
@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp) embed_packs(Args a) {
 }
 
 // Any dim: the later passes find the row in L1.
-__global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp) embed_values(Args a) {
+__global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp) embed_values(TokenEmbeddingArgs a) {
     const int row = warp_row();
     if (row >= a.rows)
         return;
@@ -95,12 +95,12 @@ __global__ void __launch_bounds__(kMaxRowsPerBlock* kWarp) embed_values(Args a) 
             a.weight == nullptr ? value(i) : normalized(value(i), m, a.weight[i], a.bias[i]));
 }
 
-using Kernel = void (*)(Args);
+using TokenEmbeddingKernel = void (*)(TokenEmbeddingArgs);
 
 // By the packs that a lane keeps; 0 keeps none.
-constexpr Kernel kKernels[kMaxRowVectors + 1] = {embed_values,   embed_packs<1>, embed_packs<2>,
-                                                 embed_packs<3>, embed_packs<4>, embed_packs<5>,
-                                                 embed_packs<6>, embed_packs<7>, embed_packs<8>};
+constexpr TokenEmbeddingKernel kTokenEmbeddingKernels[kMaxRowVectors + 1] = {
+    embed_values,   embed_packs<1>, embed_packs<2>, embed_packs<3>, embed_packs<4>,
+    embed_packs<5>, embed_packs<6>, embed_packs<7>, embed_packs<8>};
 
 DeviceWeights upload_positions(const Context& context, const TokenEmbeddingWeights& weights) {
     const View& position = weights.position;
@@ -125,7 +125,7 @@ public:
             norm_weight_ = upload_fp32(context, {weights.norm_weight});
             norm_bias_ = upload_fp32(context, {weights.norm_bias});
         }
-        prepare(kKernels[vectors_], 0);
+        prepare(kTokenEmbeddingKernels[vectors_], 0);
         total_rows("token_embedding", batches_.largest(), desc.patches + 1);
     }
 
@@ -138,18 +138,18 @@ public:
         require_aligned("token_embedding", "x", x, sizeof(uint4));
         require_aligned("token_embedding", "y", y, sizeof(uint4));
         require_apart("token_embedding", "x", x, "y", y);
-        const Args args{.x = x.as<const half>(),
-                        .position = position_.as<float>(),
-                        .weight = norm_weight_.as<float>(),
-                        .bias = norm_bias_.as<float>(),
-                        .y = y.as<half>(),
-                        .rows = batch * tokens,
-                        .tokens = tokens,
-                        .dim = desc_.dim,
-                        .eps = desc_.eps};
+        const TokenEmbeddingArgs args{.x = x.as<const half>(),
+                                      .position = position_.as<float>(),
+                                      .weight = norm_weight_.as<float>(),
+                                      .bias = norm_bias_.as<float>(),
+                                      .y = y.as<half>(),
+                                      .rows = batch * tokens,
+                                      .tokens = tokens,
+                                      .dim = desc_.dim,
+                                      .eps = desc_.eps};
         const int warps = rows_per_block(args.rows, sm_count_);
-        launch(kKernels[vectors_], dim3((args.rows - 1) / warps + 1), dim3(warps * kWarp), 0,
-               stream, args);
+        launch(kTokenEmbeddingKernels[vectors_], dim3((args.rows - 1) / warps + 1),
+               dim3(warps * kWarp), 0, stream, args);
     }
 
     size_t weight_bytes() const override {

@@ -14,8 +14,8 @@
 namespace yeoul::cuda {
 namespace {
 
-constexpr int kThreads = 256; // 4 classes each of 1,000; 4 blocks fill an SM of sm_75
-constexpr int kWarps = kThreads / kWarp;
+constexpr int kTopKThreads = 256; // 4 classes each of 1,000; 4 blocks fill an SM of sm_75
+constexpr int kTopKWarps = kTopKThreads / kWarp;
 
 // A class as a number whose order is the wanted one: by value, then by lower index. 0 is below all.
 using Rank = unsigned long long;
@@ -42,7 +42,7 @@ struct Sum {
 // Every thread gets the same; `parts` has a place for each warp. The first barrier lets the readers
 // of the call before finish, the second one shows the parts.
 template <class T, class Merge>
-__device__ __forceinline__ T over_block(T x, T (&parts)[kWarps], Merge merge) {
+__device__ __forceinline__ T over_block(T x, T (&parts)[kTopKWarps], Merge merge) {
 #pragma unroll
     for (int lanes = kWarp / 2; lanes > 0; lanes /= 2)
         x = merge(x, __shfl_xor_sync(kAllLanes, x, lanes));
@@ -52,7 +52,7 @@ __device__ __forceinline__ T over_block(T x, T (&parts)[kWarps], Merge merge) {
     __syncthreads();
     T all = parts[0];
 #pragma unroll
-    for (int warp = 1; warp < kWarps; ++warp)
+    for (int warp = 1; warp < kTopKWarps; ++warp)
         all = merge(all, parts[warp]);
     return all;
 }
@@ -60,7 +60,7 @@ __device__ __forceinline__ T over_block(T x, T (&parts)[kWarps], Merge merge) {
 // The best of this thread's classes that rank below `bound`; 0 where there is none.
 __device__ __forceinline__ Rank best_below(const float* x, int classes, Rank bound) {
     Rank best = 0;
-    for (int i = threadIdx.x; i < classes; i += kThreads) {
+    for (int i = threadIdx.x; i < classes; i += kTopKThreads) {
         const Rank rank = rank_of(x[i], i);
         if (rank < bound && rank > best)
             best = rank;
@@ -69,26 +69,26 @@ __device__ __forceinline__ Rank best_below(const float* x, int classes, Rank bou
 }
 
 // A block owns a row, a thread every 256th class of it.
-__global__ void __launch_bounds__(kThreads) top_k_kernel(const float* x, // (batch, classes)
-                                                         float* values,  // (batch, k)
-                                                         int* indices,   // (batch, k)
-                                                         int classes, int k) {
-    YEOUL_SHARED(float, floats, [kWarps]);
-    YEOUL_SHARED(Rank, ranks, [kWarps]);
+__global__ void __launch_bounds__(kTopKThreads) top_k_kernel(const float* x, // (batch, classes)
+                                                             float* values,  // (batch, k)
+                                                             int* indices,   // (batch, k)
+                                                             int classes, int k) {
+    YEOUL_SHARED(float, floats, [kTopKWarps]);
+    YEOUL_SHARED(Rank, ranks, [kTopKWarps]);
     x += static_cast<size_t>(blockIdx.x) * classes;
     values += static_cast<size_t>(blockIdx.x) * k;
     indices += static_cast<size_t>(blockIdx.x) * k;
 
     float largest = -INFINITY;
-    for (int i = threadIdx.x; i < classes; i += kThreads)
+    for (int i = threadIdx.x; i < classes; i += kTopKThreads)
         largest = fmaxf(largest, x[i]); // passes over NaN, which the sum shows
     largest = over_block(largest, floats, Larger{});
     float sum = 0;
-    for (int i = threadIdx.x; i < classes; i += kThreads)
+    for (int i = threadIdx.x; i < classes; i += kTopKThreads)
         sum += expf(x[i] - largest); // NaN where x is, or where the largest is infinite
     sum = over_block(sum, floats, Sum{});
     if (!(sum < INFINITY)) { // the same in every thread
-        for (int i = threadIdx.x; i < k; i += kThreads) {
+        for (int i = threadIdx.x; i < k; i += kTopKThreads) {
             values[i] = NAN;
             indices[i] = -1;
         }
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(kThreads) top_k_kernel(const float* x, // (bat
     for (int i = 0; i < k; ++i) {
         const Rank winner = over_block(best, ranks, Larger{});
         const int index = index_of(winner);
-        if (index % kThreads == static_cast<int>(threadIdx.x)) {
+        if (index % kTopKThreads == static_cast<int>(threadIdx.x)) {
             values[i] = expf(x[index] - largest) / sum;
             indices[i] = index;
             best = best_below(x, classes, winner);
@@ -118,7 +118,7 @@ public:
         const int batch = leading(x);
         batches_.index(batch);
         require_top_k(desc_, batch, x, values, indices);
-        launch(top_k_kernel, dim3(batch), dim3(kThreads), 0, stream, x.as<const float>(),
+        launch(top_k_kernel, dim3(batch), dim3(kTopKThreads), 0, stream, x.as<const float>(),
                values.as<float>(), indices.as<int>(), x.last(), desc_.k);
     }
 

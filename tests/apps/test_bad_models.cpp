@@ -4,6 +4,7 @@
 #include "loader/safetensors.h"
 #include "tests/apps/program.h"
 #include "tests/apps/workplace.h"
+#include "tests/support/text.h"
 
 namespace fs = std::filesystem;
 using namespace yeoul::test;
@@ -20,10 +21,6 @@ std::string refusal(const Workplace& place) {
     REQUIRE(lines(outcome.err).size() == 1);
     CHECK(outcome.err.starts_with("error: "));
     return outcome.err;
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
 }
 
 void replace_in_config(const Workplace& place, const std::string& from, const std::string& to) {

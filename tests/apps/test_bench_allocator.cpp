@@ -9,7 +9,7 @@ using nlohmann::json;
 
 namespace {
 
-Outcome bench(std::vector<std::string> arguments) {
+Outcome bench_allocator(std::vector<std::string> arguments) {
     std::vector<std::string> all = {"allocator", "--repetitions", "1", "--pairs", "100"};
     all.insert(all.end(), arguments.begin(), arguments.end());
     return run_call(Call{.program = "engine-bench", .arguments = std::move(all), .input = ""});
@@ -18,7 +18,7 @@ Outcome bench(std::vector<std::string> arguments) {
 } // namespace
 
 TEST_CASE("bench: allocator replays its trace within 5 % of what was asked for") {
-    const Outcome outcome = bench({"--format", "json"});
+    const Outcome outcome = bench_allocator({"--format", "json"});
     REQUIRE(outcome.code == 0);
     const json report = json::parse(outcome.out);
     bool seen = false;
@@ -36,15 +36,15 @@ TEST_CASE("bench: allocator replays its trace within 5 % of what was asked for")
 TEST_CASE("bench: allocator prints tables, and names the line of a bad trace") {
     const Workplace place;
     place.write("good.trace", "# a comment\na 0 1000 weights 0\nf 0\n");
-    const Outcome good = bench({"--trace", place / "good.trace"});
+    const Outcome good = bench_allocator({"--trace", place / "good.trace"});
     CHECK(good.code == 0);
     CHECK(good.out.find("median ns") != std::string::npos);
     for (const char* line : {"a 1 10 labels", "a 1 10 cake 0", "a 1 0 labels 0", "a 7 10 labels 0",
                              "a 1 10 labels 64", "f 0", "f 9", "x 1"}) {
         place.write("bad.trace", std::string("a 0 1000 weights 0\nf 0\n") + line + "\n");
-        const Outcome bad = bench({"--trace", place / "bad.trace"});
+        const Outcome bad = bench_allocator({"--trace", place / "bad.trace"});
         CHECK(bad.code == 2);
         CHECK(bad.err.find("line 3") != std::string::npos);
     }
-    CHECK(bench({"--trace", place / "missing"}).code == 2);
+    CHECK(bench_allocator({"--trace", place / "missing"}).code == 2);
 }

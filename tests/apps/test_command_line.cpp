@@ -2,14 +2,11 @@
 
 #include "tests/apps/program.h"
 #include "tests/apps/workplace.h"
+#include "tests/support/text.h"
 
 using namespace yeoul::test;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 void check_usage_error(const Outcome& outcome, const std::string& part) {
     CAPTURE(outcome.err);

@@ -3,15 +3,12 @@
 
 #include "tests/apps/program.h"
 #include "tests/apps/workplace.h"
+#include "tests/support/text.h"
 
 using namespace yeoul::test;
 using nlohmann::json;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 json plan_of(const Workplace& place, std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {"plan", "--model", place.model(), "--format", "json"});

@@ -9,6 +9,7 @@
 #include "loader/safetensors.h"
 #include "tests/apps/program.h"
 #include "tests/apps/workplace.h"
+#include "tests/support/text.h"
 
 using namespace yeoul;
 using namespace yeoul::test;
@@ -20,10 +21,6 @@ using nlohmann::json;
 /// A model with a text side.
 std::string text_model() {
     return std::string(YEOUL_SOURCE_DIR) + "/tests/golden/clip_text/quick-gelu-77";
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
 }
 
 Outcome tag(const Workplace& place, std::vector<std::string> more) {

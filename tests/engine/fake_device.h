@@ -9,9 +9,12 @@
 #include <memory>
 #include <mutex>
 
+#include "engine/memory/block_policy.h"
 #include "engine/memory/upstream.h"
 
 namespace yeoul::test {
+
+constexpr size_t kPage = BlockPolicy::kPage;
 
 /// Memory, copies and graphs are not asked for. Safe from several threads.
 class FakeDevice final : public Device {

@@ -12,7 +12,6 @@ using namespace yeoul::test;
 
 namespace {
 
-constexpr size_t kPage = BlockPolicy::kPage;
 constexpr MemoryTag kWork = MemoryTag::workspace, kLabels = MemoryTag::labels;
 
 /// The error of `call`, or nothing.

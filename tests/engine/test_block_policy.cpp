@@ -6,6 +6,7 @@
 
 #include "engine/memory/block_policy.h"
 #include "engine/memory/budget.h"
+#include "tests/engine/fake_device.h"
 #include "tests/support/random.h"
 
 using namespace yeoul;
@@ -14,7 +15,6 @@ using namespace yeoul::test;
 namespace {
 
 constexpr size_t kGranule = BlockPolicy::kGranule;
-constexpr size_t kPage = BlockPolicy::kPage;
 using Piece = BlockPolicy::Piece;
 using State = BlockPolicy::State;
 

@@ -16,7 +16,6 @@ using namespace yeoul::test;
 
 namespace {
 
-constexpr size_t kPage = BlockPolicy::kPage;
 constexpr MemoryTag kStaging = MemoryTag::staging;
 
 struct Bench {

@@ -21,7 +21,7 @@ std::filesystem::path quick_gelu_model() {
     return {};
 }
 
-void check_faults(Backend& device, Gate gate) {
+void check_vision_faults(Backend& device, Gate gate) {
     const Numerics numerics = device.numerics("auto");
     const auto end_with = [&](const std::function<void(Golden&, AlteredBackend&)>& alter) {
         Golden golden(quick_gelu_model());
@@ -75,9 +75,9 @@ void check_faults(Backend& device, Gate gate) {
 } // namespace
 
 TEST_CASE("clip: the gate sees each of seven faults") {
-    check_faults(*make_cpu_backend(2), kFp32Gate);
+    check_vision_faults(*make_cpu_backend(2), kFp32Gate);
 }
 
 TEST_CASE("simt: the gate sees each of seven faults in fp16") {
-    check_faults(*make_fp16_backend(), kFp16Gate);
+    check_vision_faults(*make_fp16_backend(), kFp16Gate);
 }

@@ -34,7 +34,7 @@ void check_blocks(Backend& backend, Numerics numerics, Gate gate) {
     }
 }
 
-void check_faults(Backend& device, Gate gate) {
+void check_text_faults(Backend& device, Gate gate) {
     const Numerics numerics = device.numerics("auto");
     const auto end_with = [&](const std::function<void(GoldenText&, AlteredBackend&)>& alter) {
         GoldenText golden(golden_models("clip_text").back());
@@ -91,11 +91,11 @@ TEST_CASE("simt: every block of every golden text tower equals transformers with
 }
 
 TEST_CASE("clip text: the gate sees each of six faults") {
-    check_faults(*make_cpu_backend(2), kFp32Gate);
+    check_text_faults(*make_cpu_backend(2), kFp32Gate);
 }
 
 TEST_CASE("simt: the gate sees each of six faults of a text tower in fp16") {
-    check_faults(*make_fp16_backend(), kFp16Gate);
+    check_text_faults(*make_fp16_backend(), kFp16Gate);
 }
 
 TEST_CASE("clip text: a text is pooled at the first end token, or by the legacy convention at the "

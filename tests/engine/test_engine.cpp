@@ -26,7 +26,7 @@ fs::path demo() {
     return fs::path(YEOUL_SOURCE_DIR) / "apps" / "demo";
 }
 
-EngineOptions options() {
+EngineOptions demo_options() {
     EngineOptions options;
     options.model = demo() / "model";
     options.device = "cpu";
@@ -82,7 +82,7 @@ TEST_CASE("engine: the bundled photos and labels get the vectors that transforme
     const std::vector<float> reference = to_floats(loader::view(*info));
     const std::vector<float> text_reference = to_floats(loader::view(*text_info));
 
-    EngineOptions with_text = options();
+    EngineOptions with_text = demo_options();
     with_text.text = true;
     Engine engine = Engine::open(with_text);
     std::vector<Photo> photos;
@@ -119,7 +119,7 @@ TEST_CASE("engine: the bundled photos and labels get the vectors that transforme
 }
 
 TEST_CASE("engine: one bad photo fails alone and order is kept") {
-    Engine engine = Engine::open(options());
+    Engine engine = Engine::open(demo_options());
     std::vector<Photo> photos = generated_photos(5);
     photos[1] = Photo::bytes({'n', 'o', ' ', 'i', 'm', 'a', 'g', 'e'});
     photos[3] = Photo::file("no such file.jpg");
@@ -146,7 +146,7 @@ TEST_CASE("engine: one bad photo fails alone and order is kept") {
 }
 
 TEST_CASE("engine: two streams on one model give bitwise what one gives") {
-    EngineOptions one = options(), two = options();
+    EngineOptions one = demo_options(), two = demo_options();
     one.batch_size = two.batch_size = 2;
     two.streams = 2;
     Engine single = Engine::open(one), twin = Engine::open(two);
@@ -164,11 +164,11 @@ TEST_CASE("engine: two streams on one model give bitwise what one gives") {
 
 TEST_CASE("engine: any batch size gives the same vectors") {
     const std::vector<Photo> photos = generated_photos(7);
-    EngineOptions one = options();
+    EngineOptions one = demo_options();
     one.batch_size = 1;
     const std::vector<Result> expected = Engine::open(one).embed(photos);
     for (int batch_size : {2, 3, 7, 8}) {
-        EngineOptions other = options();
+        EngineOptions other = demo_options();
         other.batch_size = batch_size;
         const std::vector<Result> results = Engine::open(other).embed(photos);
         for (size_t i = 0; i < photos.size(); ++i) {
@@ -180,7 +180,7 @@ TEST_CASE("engine: any batch size gives the same vectors") {
 }
 
 TEST_CASE("engine: normalize divides by the length") {
-    Engine engine = Engine::open(options());
+    Engine engine = Engine::open(demo_options());
     Request request;
     request.photos = generated_photos(1);
     request.normalize = true;
@@ -197,7 +197,7 @@ TEST_CASE("engine: normalize divides by the length") {
 }
 
 TEST_CASE("engine: a photo at the model's own size is taken as it is") {
-    Engine engine = Engine::open(options());
+    Engine engine = Engine::open(demo_options());
     const int size = engine.info().image_width;
     const Photo photo = generated_photo(1, size, size);
     const Result result = engine.embed({photo})[0];
@@ -209,7 +209,7 @@ TEST_CASE("engine: a photo at the model's own size is taken as it is") {
 TEST_CASE("engine: what is cancelled or still queued at the end is answered once") {
     std::stop_source stop;
     stop.request_stop();
-    Engine engine = Engine::open(options());
+    Engine engine = Engine::open(demo_options());
     Request request;
     request.photos = generated_photos(3);
     request.stop = stop.get_token();
@@ -220,7 +220,7 @@ TEST_CASE("engine: what is cancelled or still queued at the end is answered once
 
     std::atomic<int> answers = 0, photos = 0;
     {
-        Engine closing = Engine::open(options());
+        Engine closing = Engine::open(demo_options());
         for (int i = 0; i < 20; ++i)
             closing.submit({.photos = generated_photos(9)}, [&](std::vector<Result> results) {
                 ++answers;
@@ -232,11 +232,11 @@ TEST_CASE("engine: what is cancelled or still queued at the end is answered once
 }
 
 TEST_CASE("engine: an empty request is answered") {
-    CHECK(Engine::open(options()).embed(std::vector<Photo>{}).empty());
+    CHECK(Engine::open(demo_options()).embed(std::vector<Photo>{}).empty());
 }
 
 TEST_CASE("engine: pixels that are not height x width x 3 are a bad image") {
-    Engine engine = Engine::open(options());
+    Engine engine = Engine::open(demo_options());
     Photo photo = Photo::rgb(std::vector<uint8_t>(10), 2, 2);
     const Result result = engine.embed({photo})[0];
     REQUIRE(result.error.has_value());
@@ -245,7 +245,7 @@ TEST_CASE("engine: pixels that are not height x width x 3 are a bad image") {
 
 TEST_CASE("engine: options out of range and devices that are not there are refused") {
     const auto open_with = [](auto change) {
-        EngineOptions changed = options();
+        EngineOptions changed = demo_options();
         change(changed);
         return code_of([&] { Engine::open(changed); });
     };
@@ -273,7 +273,7 @@ TEST_CASE("engine: a vector that is not finite is an error, never a result") {
         tensors.push_back({name, info.dtype, info.shape, copies.back()});
     }
     loader::write_safetensors(temporary.path() / "model.safetensors", tensors);
-    EngineOptions poisoned = options();
+    EngineOptions poisoned = demo_options();
     poisoned.model = temporary.path();
     const Result result = Engine::open(poisoned).embed(generated_photos(1))[0];
     REQUIRE(result.error.has_value());
@@ -282,7 +282,7 @@ TEST_CASE("engine: a vector that is not finite is an error, never a result") {
 }
 
 TEST_CASE("engine: what it holds is in its books, and photos take nothing more") {
-    EngineOptions two = options();
+    EngineOptions two = demo_options();
     two.streams = 2;
     Engine engine = Engine::open(two);
     const std::string before = engine.memory_snapshot();
@@ -309,7 +309,7 @@ TEST_CASE("engine: what it holds is in its books, and photos take nothing more")
 }
 
 TEST_CASE("engine: photos are tagged on request, each as if it were alone") {
-    EngineOptions with_text = options();
+    EngineOptions with_text = demo_options();
     with_text.model = golden_root() / "clip_text" / "quick-gelu-77";
     with_text.text = true;
     Engine engine = Engine::open(with_text);
@@ -347,7 +347,7 @@ TEST_CASE("engine: photos are tagged on request, each as if it were alone") {
 }
 
 TEST_CASE("engine: labels replaced while photos are tagged: each photo has tags of one set") {
-    EngineOptions with_text = options();
+    EngineOptions with_text = demo_options();
     with_text.model = golden_root() / "clip_text" / "quick-gelu-77";
     with_text.text = true;
     with_text.streams = 2;
@@ -379,7 +379,7 @@ TEST_CASE("engine: labels replaced while photos are tagged: each photo has tags 
 }
 
 TEST_CASE("engine: text, labels and groups that cannot be served are the caller's fault") {
-    Engine engine = Engine::open(options());
+    Engine engine = Engine::open(demo_options());
     for (const std::function<void()>& call : std::initializer_list<std::function<void()>>{
              [&] { engine.embed_text({"a cat"}); }, [&] { engine.set_labels({.names = {"cat"}}); },
              [&] {
@@ -393,7 +393,7 @@ TEST_CASE("engine: text, labels and groups that cannot be served are the caller'
                  engine.duplicates({{1, 2}}, 0);
              }})
         CHECK(code_of(call) == ErrorCode::invalid_argument);
-    EngineOptions with_text = options();
+    EngineOptions with_text = demo_options();
     with_text.model = golden_root() / "clip" / "quick-gelu-50"; // it has no text side
     with_text.text = true;
     CHECK(code_of([&] { Engine::open(with_text); }) == ErrorCode::model);

@@ -10,6 +10,7 @@
 #include "tests/engine/golden_text.h"
 #include "tests/support/cuda_backend.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/text.h"
 
 using namespace yeoul;
 using namespace yeoul::test;
@@ -45,10 +46,6 @@ std::string refusal(TextEncoder& encoder, const Labels& labels) {
         return error.what();
     }
     return "";
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
 }
 
 void check_texts(Backend& backend, Gate gate) {

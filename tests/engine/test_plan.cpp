@@ -12,6 +12,7 @@
 #include "tests/support/cuda_backend.h"
 #include "tests/support/sanitizers.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/text.h"
 
 using namespace yeoul;
 using namespace yeoul::test;
@@ -40,10 +41,6 @@ std::string refusal_of(Backend& backend, const PlanRequest& request) {
     }
     FAIL_CHECK("it started");
     return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
 }
 
 void check_plan(Backend& device) {

@@ -8,12 +8,12 @@ using namespace yeoul::batching;
 
 namespace {
 
-struct Setup {
+struct RandomSetup {
     PolicyConfig config;
     CostTable table;
 };
 
-Setup random_setup(uint64_t seed) {
+RandomSetup random_setup(uint64_t seed) {
     auto draw = [&, n = uint64_t{0}](uint64_t below) mutable {
         return static_cast<int64_t>(counted_random(seed, 9, n++) % below);
     };
@@ -25,7 +25,7 @@ Setup random_setup(uint64_t seed) {
         us += static_cast<double>(1 + draw(9000));
         buckets.push_back({batch, us});
     }
-    Setup setup{{}, CostTable(buckets)};
+    RandomSetup setup{{}, CostTable(buckets)};
     setup.config.decode_workers = 1 + static_cast<int>(draw(4));
     setup.config.streams = 1 + static_cast<int>(draw(2));
     setup.config.latency_target_ns = draw(3) == 0 ? 0 : draw(100'000'000);
@@ -49,7 +49,7 @@ Setup random_setup(uint64_t seed) {
 TEST_CASE("policy: keeps every promise in thousands of random worlds") {
     test::WorldReport sum;
     for (uint64_t seed = 0; seed < 10000; ++seed) {
-        const Setup setup = random_setup(seed);
+        const RandomSetup setup = random_setup(seed);
         const test::WorldReport report = test::live(setup.config, setup.table,
                                                     {.seed = seed,
                                                      .faults = seed % 3 != 0,

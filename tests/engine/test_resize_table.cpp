@@ -6,6 +6,7 @@
 #include "engine/resize_table.h"
 #include "loader/resize.h"
 #include "tests/support/random.h"
+#include "tests/support/text.h"
 
 using namespace yeoul;
 using namespace yeoul::test;
@@ -71,10 +72,6 @@ std::string refused(ErrorCode code, Action action) {
     }
     FAIL_CHECK("no error was thrown");
     return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
 }
 
 } // namespace

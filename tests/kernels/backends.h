@@ -14,6 +14,7 @@
 #include "kernels/cuda/backend.h"
 #include "kernels/ops.h"
 #include "tests/support/cuda_backend.h"
+#include "tests/support/text.h"
 
 namespace yeoul::test {
 
@@ -87,10 +88,6 @@ std::string error_of(ErrorCode code, Action action) {
     }
     FAIL_CHECK("no error was thrown");
     return {};
-}
-
-inline bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
 }
 
 } // namespace yeoul::test

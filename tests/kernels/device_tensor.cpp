@@ -9,6 +9,8 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/sanitizers.h"
+
 namespace yeoul::test {
 namespace {
 
@@ -217,6 +219,9 @@ struct Lane {
 std::vector<std::vector<float>>
 run_every_way(Backend& backend, size_t scratch_bytes, const std::vector<Output>& outputs,
               const std::function<void(const std::vector<View>& y, Scratch, StreamRef)>& call) {
+    // Under a sanitizer the emulator runs blocks and streams one after the other: what is repeated
+    // there takes the very same steps.
+    const bool repeats = !kSanitized || backend.properties().kind != "simt";
     Lane first(backend, scratch_bytes, outputs), second(backend, scratch_bytes, outputs);
     const auto enqueue = [&](Lane& lane) {
         call(lane.views, {lane.scratch.view().data, scratch_bytes}, lane.stream);
@@ -228,10 +233,12 @@ run_every_way(Backend& backend, size_t scratch_bytes, const std::vector<Output>&
     backend.synchronize(StreamRef(first.stream));
     const auto eager = first.bytes();
 
-    first.reset();
-    enqueue(first);
-    backend.synchronize(StreamRef(first.stream));
-    CHECK_MESSAGE(first.bytes() == eager, "a second call differs from the first");
+    if (repeats) {
+        first.reset();
+        enqueue(first);
+        backend.synchronize(StreamRef(first.stream));
+        CHECK_MESSAGE(first.bytes() == eager, "a second call differs from the first");
+    }
 
     first.reset();
     backend.begin_capture(first.stream);
@@ -239,14 +246,14 @@ run_every_way(Backend& backend, size_t scratch_bytes, const std::vector<Output>&
     const std::unique_ptr<Graph> graph = backend.end_capture(first.stream);
     backend.synchronize(StreamRef(first.stream));
     CHECK_MESSAGE(first.bytes() == untouched, "the op ran while it was captured");
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < (repeats ? 2 : 1); ++i) {
         first.reset();
         backend.launch(*graph, first.stream);
         backend.synchronize(StreamRef(first.stream));
         CHECK_MESSAGE(first.bytes() == eager, "replay " << i << " differs from the eager call");
     }
 
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < (repeats ? 3 : 1); ++i) {
         first.reset();
         second.reset();
         enqueue(first);

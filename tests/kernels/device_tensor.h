@@ -13,6 +13,11 @@ namespace yeoul::test {
 std::vector<std::byte> encode(const std::vector<float>& values, DType dtype);
 std::vector<float> decode(const std::vector<std::byte>& bytes, DType dtype);
 
+/// `count` values from `first` on.
+inline std::vector<float> slice(const std::vector<float>& values, size_t first, size_t count) {
+    return {values.begin() + first, values.begin() + first + count};
+}
+
 /// A device tensor. Its payload starts as NaN (all bits set), its surroundings as a pattern that
 /// every read checks.
 class DeviceTensor {
@@ -41,7 +46,8 @@ struct Output {
 
 /// Calls an op on fresh outputs: twice in a row, from a captured graph that is launched twice, and
 /// on two streams at once. Fails the test unless every run gives the same bytes, nothing ran while
-/// it was captured, and nothing was written outside outputs and scratch. Returns the outputs.
+/// it was captured, and nothing was written outside outputs and scratch. Returns the outputs. The
+/// emulator under a sanitizer does each of these once.
 std::vector<std::vector<float>>
 run_every_way(Backend& backend, size_t scratch_bytes, const std::vector<Output>& outputs,
               const std::function<void(const std::vector<View>& y, Scratch, StreamRef)>& call);

@@ -12,12 +12,12 @@ using namespace yeoul::test;
 
 namespace {
 
-struct Case {
+struct Elements {
     Activation activation;
     const char* name;
     float (*activate)(float);
 };
-constexpr Case kCases[] = {
+constexpr Elements kCases[] = {
     {Activation::none, "none", cuda::activate<Activation::none>},
     {Activation::quick_gelu, "quick_gelu", cuda::activate<Activation::quick_gelu>},
     {Activation::gelu, "gelu", cuda::activate<Activation::gelu>},
@@ -41,7 +41,7 @@ std::vector<float> halves() {
 TEST_CASE("activation: equals the formula at every value of fp16") {
     const auto x = halves();
     REQUIRE(x.size() == 63488);
-    for (const Case& c : kCases) {
+    for (const Elements& c : kCases) {
         INFO(c.name);
         std::vector<float> y;
         std::vector<double> reference, tolerance;
@@ -76,7 +76,7 @@ TEST_CASE("activation: equals the formula at every value of fp16") {
 }
 
 TEST_CASE("activation: NaN stays NaN, infinity stays infinity, and large values are 0 or x") {
-    for (const Case& c : kCases) {
+    for (const Elements& c : kCases) {
         INFO(c.name);
         CHECK(std::isnan(c.activate(NAN)));
         CHECK(std::isnan(c.activate(-NAN)));

@@ -12,25 +12,25 @@ using namespace yeoul::test;
 
 namespace {
 
-struct Case {
+struct AttentionCase {
     int batch, tokens, heads, head_dim;
     bool causal = false;
 };
 
 // fp16 is computed by the CUDA backend, whose tensor cores take dims by eights; its refusal of the
 // rest has a test below.
-bool is_served(DType dtype, const Case& c) {
+bool is_served(DType dtype, const AttentionCase& c) {
     return dtype != DType::f16 || c.head_dim % 8 == 0;
 }
 
 // q and k reach 3, so that logits have a standard deviation of about 3: attention far from uniform,
 // where a lost key or a wrong scale shows.
-std::vector<float> make_qkv(const Case& c, float limit = 3) {
+std::vector<float> make_qkv(const AttentionCase& c, float limit = 3) {
     return random_eighths(static_cast<size_t>(c.batch) * c.tokens * 3 * c.heads * c.head_dim, limit,
                           41);
 }
 
-AttentionDesc make_desc(DType dtype, const Case& c) {
+AttentionDesc attention_desc(DType dtype, const AttentionCase& c) {
     AttentionDesc desc;
     desc.tokens = c.tokens;
     desc.heads = c.heads;
@@ -42,8 +42,8 @@ AttentionDesc make_desc(DType dtype, const Case& c) {
     return desc;
 }
 
-std::vector<float> run(Backend& backend, Attention& op, DType dtype, const Case& c,
-                       const std::vector<float>& qkv) {
+std::vector<float> run_attention(Backend& backend, Attention& op, DType dtype,
+                                 const AttentionCase& c, const std::vector<float>& qkv) {
     const int dim = c.heads * c.head_dim;
     const DeviceTensor input(backend, dtype, {c.batch, c.tokens, 3 * dim}, qkv);
     return run_every_way(backend, op.scratch_bytes(), {{dtype, {c.batch, c.tokens, dim}}},
@@ -53,12 +53,12 @@ std::vector<float> run(Backend& backend, Attention& op, DType dtype, const Case&
 }
 
 // qkv holds values whose products and their sums are exact in fp32. Returns the largest logit.
-double check(Backend& backend, const AttentionDesc& desc, const Case& c,
-             const std::vector<float>& qkv) {
+double check_attention(Backend& backend, const AttentionDesc& desc, const AttentionCase& c,
+                       const std::vector<float>& qkv) {
     INFO("batch " << c.batch << ", tokens " << c.tokens << ", heads " << c.heads << ", head_dim "
                   << c.head_dim << ", causal " << c.causal);
     const auto op = backend.attention(desc);
-    const auto y = run(backend, *op, desc.dtype, c, qkv);
+    const auto y = run_attention(backend, *op, desc.dtype, c, qkv);
     AttentionBounds bounds;
     const auto reference =
         attention(qkv, c.tokens, c.heads, c.head_dim, desc.scale, c.causal, &bounds);
@@ -83,23 +83,25 @@ double check(Backend& backend, const AttentionDesc& desc, const Case& c,
     return bounds.largest_logit;
 }
 
-void check(Backend& backend, DType dtype, const Case& c) {
+void check_attention(Backend& backend, DType dtype, const AttentionCase& c) {
     if (is_served(dtype, c))
-        check(backend, make_desc(dtype, c), c, make_qkv(c));
+        check_attention(backend, attention_desc(dtype, c), c, make_qkv(c));
 }
 
 } // namespace
 
 TEST_CASE("attention: equals the reference at small, odd and model shapes") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        for (const Case& c : {Case{1, 1, 1, 1}, Case{2, 2, 1, 3}, Case{3, 5, 2, 7},
-                              Case{1, 16, 3, 8}, Case{2, 17, 2, 16}, Case{1, 31, 1, 33},
-                              Case{2, 50, 3, 64}, Case{1, 50, 12, 64}, Case{2, 65, 2, 32}})
-            check(backend, numerics.compute, c);
+        for (const AttentionCase& c :
+             {AttentionCase{1, 1, 1, 1}, AttentionCase{2, 2, 1, 3}, AttentionCase{3, 5, 2, 7},
+              AttentionCase{1, 16, 3, 8}, AttentionCase{2, 17, 2, 16}, AttentionCase{1, 31, 1, 33},
+              AttentionCase{2, 50, 3, 64}, AttentionCase{1, 50, 12, 64},
+              AttentionCase{2, 65, 2, 32}})
+            check_attention(backend, numerics.compute, c);
         if (kEverySize) {
-            check(backend, numerics.compute, {2, 197, 1, 64});
-            check(backend, numerics.compute, {1, 257, 1, 64});
-            check(backend, numerics.compute, {1, 577, 1, 64});
+            check_attention(backend, numerics.compute, {2, 197, 1, 64});
+            check_attention(backend, numerics.compute, {1, 257, 1, 64});
+            check_attention(backend, numerics.compute, {1, 577, 1, 64});
         }
     });
 }
@@ -107,20 +109,20 @@ TEST_CASE("attention: equals the reference at small, odd and model shapes") {
 TEST_CASE("attention: equals the reference around every tile") {
     in_each_precision([](Backend& backend, Numerics numerics) {
         for (int tokens : {1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65})
-            check(backend, numerics.compute, {1, tokens, 1, 64, tokens % 4 == 1});
+            check_attention(backend, numerics.compute, {1, tokens, 1, 64, tokens % 4 == 1});
         if (kEverySize)
             for (int tokens : {127, 128, 129})
-                check(backend, numerics.compute, {1, tokens, 1, 32, tokens == 128});
+                check_attention(backend, numerics.compute, {1, tokens, 1, 32, tokens == 128});
     });
 }
 
 TEST_CASE("attention: equals the reference at every head_dim") {
     in_each_precision([](Backend& backend, Numerics numerics) {
         for (int head_dim : {8, 24, 32, 40, 64, 72, 80, 88, 96, 104, 120, 128})
-            check(backend, numerics.compute, {1, 19, 2, head_dim, head_dim % 16 == 8});
+            check_attention(backend, numerics.compute, {1, 19, 2, head_dim, head_dim % 16 == 8});
         // Over a tile: the next keys pass through registers.
         for (int head_dim : {32, 64, 72, 80, 96, 128})
-            check(backend, numerics.compute, {1, 70, 1, head_dim, head_dim == 80});
+            check_attention(backend, numerics.compute, {1, 70, 1, head_dim, head_dim == 80});
     });
 }
 
@@ -131,8 +133,9 @@ TEST_CASE("simt: attention: every head_dim reaches shared memory without bank co
     const auto backend = cuda::make_backend({});
     simt::config().count_banks = true;
     for (int head_dim : {32, 64, 72, 80, 96, 128})
-        for (const Case& c : {Case{1, 70, 1, head_dim}, Case{1, 197, 12, head_dim}}) { // 4, 2 warps
-            const AttentionDesc desc = make_desc(DType::f16, c);
+        for (const AttentionCase& c : {AttentionCase{1, 70, 1, head_dim},
+                                       AttentionCase{1, 197, 12, head_dim}}) { // 4, 2 warps
+            const AttentionDesc desc = attention_desc(DType::f16, c);
             const auto op = backend->attention(desc);
             const DeviceTensor x(*backend, DType::f16, {1, c.tokens, 3 * c.heads * head_dim},
                                  make_qkv(c));
@@ -153,39 +156,40 @@ TEST_CASE("simt: attention: every head_dim reaches shared memory without bank co
 TEST_CASE("attention: goes through a large batch in groups") {
     in_each_precision([](Backend& backend, Numerics numerics) {
         if (numerics.compute == DType::f16) { // its tiles do not know of groups
-            check(backend, numerics.compute, {5, 50, 4, 16});
+            check_attention(backend, numerics.compute, {5, 50, 4, 16});
             return;
         }
-        check(backend, numerics.compute, {24, 50, 12, 16});
-        check(backend, numerics.compute, {7, 197, 4, 8});
-        check(backend, numerics.compute, {8, 197, 4, 8});
+        check_attention(backend, numerics.compute, {24, 50, 12, 16});
+        check_attention(backend, numerics.compute, {7, 197, 4, 8});
+        check_attention(backend, numerics.compute, {8, 197, 4, 8});
     });
 }
 
 TEST_CASE("attention: causal hides later tokens") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        for (const Case& c :
-             {Case{1, 1, 1, 4, true}, Case{2, 2, 2, 8, true}, Case{3, 7, 2, 5, true},
-              Case{2, 33, 2, 64, true}, Case{1, 77, 4, 64, true}})
-            check(backend, numerics.compute, c);
+        for (const AttentionCase& c :
+             {AttentionCase{1, 1, 1, 4, true}, AttentionCase{2, 2, 2, 8, true},
+              AttentionCase{3, 7, 2, 5, true}, AttentionCase{2, 33, 2, 64, true},
+              AttentionCase{1, 77, 4, 64, true}})
+            check_attention(backend, numerics.compute, c);
         if (kEverySize)
-            check(backend, numerics.compute, {2, 197, 2, 16, true});
+            check_attention(backend, numerics.compute, {2, 197, 2, 16, true});
     });
 }
 
 TEST_CASE("attention: keeps its precision where logits are large") {
     in_each_precision([](Backend& backend, Numerics numerics) {
         for (bool causal : {false, true}) {
-            const Case c{1, 70, 1, 64, causal};
+            const AttentionCase c{1, 70, 1, 64, causal};
             const auto qkv = make_qkv(c, 10);
-            CHECK(check(backend, make_desc(numerics.compute, c), c, qkv) > 80);
+            CHECK(check_attention(backend, attention_desc(numerics.compute, c), c, qkv) > 80);
         }
     });
 }
 
 TEST_CASE("attention: keeps its precision beside outlier channels") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        const Case c{1, 70, 2, 32};
+        const AttentionCase c{1, 70, 2, 32};
         auto qkv = make_qkv(c);
         // One channel of q, k and v far from zero for every token, as trained models have them: it
         // adds the same to every logit of a row, here 60 * 60 / sqrt(32) = 636.
@@ -193,7 +197,7 @@ TEST_CASE("attention: keeps its precision beside outlier channels") {
         for (size_t token = 0; token < qkv.size() / (3 * dim); ++token)
             for (size_t part = 0; part < 3; ++part)
                 qkv[token * 3 * dim + part * dim + 5] += part < 2 ? 60 : 100;
-        CHECK(check(backend, make_desc(numerics.compute, c), c, qkv) > 600);
+        CHECK(check_attention(backend, attention_desc(numerics.compute, c), c, qkv) > 600);
     });
 }
 
@@ -203,7 +207,7 @@ TEST_CASE("attention: keeps the small weights beside a key far ahead") {
     in_each_precision([](Backend& backend, Numerics numerics) {
         for (int ahead : {0, 30, 69}) { // in the first tile, in it, and in the second
             INFO("key " << ahead);
-            const Case c{1, 70, 1, 32};
+            const AttentionCase c{1, 70, 1, 32};
             std::vector<float> qkv(static_cast<size_t>(c.tokens) * 3 * c.head_dim);
             for (int token = 0; token < c.tokens; ++token) {
                 float* const q = &qkv[static_cast<size_t>(token) * 3 * c.head_dim];
@@ -212,9 +216,9 @@ TEST_CASE("attention: keeps the small weights beside a key far ahead") {
                 for (int d = 0; d < 32; ++d)
                     q[64 + d] = token == ahead ? 0 : static_cast<float>(1000 + 8 * d + token);
             }
-            AttentionDesc desc = make_desc(numerics.compute, c);
+            AttentionDesc desc = attention_desc(numerics.compute, c);
             desc.scale = 0.86643398F; // 20 ln(2) / 16
-            check(backend, desc, c, qkv);
+            check_attention(backend, desc, c, qkv);
         }
     });
 }
@@ -222,12 +226,13 @@ TEST_CASE("attention: keeps the small weights beside a key far ahead") {
 TEST_CASE("attention: keeps a photo of NaN to itself") {
     on_each_backend([](Backend& backend) {
         const DType dtype = backend.numerics("auto").compute;
-        for (const Case& c : {Case{3, 9, 2, 16}, Case{3, 50, 1, 64}, Case{3, 65, 1, 64, true}}) {
+        for (const AttentionCase& c : {AttentionCase{3, 9, 2, 16}, AttentionCase{3, 50, 1, 64},
+                                       AttentionCase{3, 65, 1, 64, true}}) {
             auto qkv = make_qkv(c);
             const size_t photo = qkv.size() / 3;
             std::fill_n(qkv.begin() + static_cast<std::ptrdiff_t>(photo), photo, NAN);
-            const auto op = backend.attention(make_desc(dtype, c));
-            const auto y = run(backend, *op, dtype, c, qkv);
+            const auto op = backend.attention(attention_desc(dtype, c));
+            const auto y = run_attention(backend, *op, dtype, c, qkv);
             size_t wrong = 0;
             for (size_t i = 0; i < y.size(); ++i)
                 wrong += std::isnan(y[i]) != (i / (y.size() / 3) == 1);
@@ -239,13 +244,13 @@ TEST_CASE("attention: keeps a photo of NaN to itself") {
 TEST_CASE("attention: one NaN or infinity of q shows in its row and in no other") {
     on_each_backend([](Backend& backend) {
         const DType dtype = backend.numerics("auto").compute;
-        const Case c{1, 70, 1, 32};
+        const AttentionCase c{1, 70, 1, 32};
         for (float bad : {NAN, INFINITY, -INFINITY})
             for (int row : {0, 33, 69}) {
                 auto qkv = make_qkv(c);
                 qkv[static_cast<size_t>(row) * 96 + 7] = bad;
-                const auto op = backend.attention(make_desc(dtype, c));
-                const auto y = run(backend, *op, dtype, c, qkv);
+                const auto op = backend.attention(attention_desc(dtype, c));
+                const auto y = run_attention(backend, *op, dtype, c, qkv);
                 size_t wrong = 0;
                 for (size_t i = 0; i < y.size(); ++i)
                     wrong += std::isnan(y[i]) != (static_cast<int>(i / 32) == row);
@@ -257,7 +262,7 @@ TEST_CASE("attention: one NaN or infinity of q shows in its row and in no other"
 TEST_CASE("attention: says what serves each batch") {
     on_each_backend([](Backend& backend) {
         const DType dtype = backend.numerics("auto").compute;
-        AttentionDesc desc = make_desc(dtype, {1, 197, 12, 64});
+        AttentionDesc desc = attention_desc(dtype, {1, 197, 12, 64});
         desc.batches = {1, 64};
         const auto op = backend.attention(desc);
         CHECK(contains(error_of(ErrorCode::invalid_argument, [&] { (void)op->kernel(2); }),
@@ -276,7 +281,7 @@ TEST_CASE("attention: refuses what does not fit, by name") {
     on_each_backend([](Backend& backend) {
         const DType dtype = backend.numerics("auto").compute;
         const bool half = dtype == DType::f16;
-        AttentionDesc desc = make_desc(dtype, {2, 4, 2, 8});
+        AttentionDesc desc = attention_desc(dtype, {2, 4, 2, 8});
         const auto op = backend.attention(desc);
         const DeviceTensor qkv(backend, dtype, {2, 4, 48}), y(backend, dtype, {2, 4, 16});
         const DeviceMemory memory = make_device_memory(backend, op->scratch_bytes());

@@ -67,8 +67,8 @@ private:
     bool fuses_;
 };
 
-void check(bool fuses, int rows, int out, Activation activation, bool accumulate, bool has_bias,
-           const std::string& kernel) {
+void check_bias_activation(bool fuses, int rows, int out, Activation activation, bool accumulate,
+                           bool has_bias, const std::string& kernel) {
     INFO("fuses " << fuses << ", rows " << rows << ", out " << out << ", activation "
                   << static_cast<int>(activation) << ", accumulate " << accumulate << ", bias "
                   << has_bias);
@@ -122,19 +122,22 @@ TEST_CASE("bias_activation: ends what a library cannot, at every width") {
             for (Activation activation :
                  {Activation::none, Activation::quick_gelu, Activation::gelu, Activation::gelu_tanh,
                   Activation::relu})
-                check(false, rows, out, activation, false, true, "borrowed + bias_activation");
+                check_bias_activation(false, rows, out, activation, false, true,
+                                      "borrowed + bias_activation");
     // 256 packs of eight fill a block: one below, at and above
     for (int rows : {255, 256, 257})
-        check(false, rows, 8, Activation::quick_gelu, false, true, "borrowed + bias_activation");
+        check_bias_activation(false, rows, 8, Activation::quick_gelu, false, true,
+                              "borrowed + bias_activation");
 }
 
 TEST_CASE("bias_activation: runs only where the library needs it") {
-    check(true, 5, 24, Activation::none, false, true, "borrowed");
-    check(true, 5, 24, Activation::none, false, false, "borrowed");
-    check(true, 5, 24, Activation::relu, false, true, "borrowed");
-    check(true, 5, 24, Activation::gelu_tanh, false, false, "borrowed");
-    check(true, 5, 24, Activation::quick_gelu, false, false, "borrowed + bias_activation");
-    check(true, 5, 24, Activation::none, true, true, "borrowed");
-    check(false, 5, 24, Activation::none, true, true, "borrowed + bias_activation");
-    check(false, 5, 24, Activation::none, true, false, "borrowed");
+    check_bias_activation(true, 5, 24, Activation::none, false, true, "borrowed");
+    check_bias_activation(true, 5, 24, Activation::none, false, false, "borrowed");
+    check_bias_activation(true, 5, 24, Activation::relu, false, true, "borrowed");
+    check_bias_activation(true, 5, 24, Activation::gelu_tanh, false, false, "borrowed");
+    check_bias_activation(true, 5, 24, Activation::quick_gelu, false, false,
+                          "borrowed + bias_activation");
+    check_bias_activation(true, 5, 24, Activation::none, true, true, "borrowed");
+    check_bias_activation(false, 5, 24, Activation::none, true, true, "borrowed + bias_activation");
+    check_bias_activation(false, 5, 24, Activation::none, true, false, "borrowed");
 }

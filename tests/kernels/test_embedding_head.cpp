@@ -12,18 +12,18 @@ using namespace yeoul::test;
 
 namespace {
 
-struct Case {
+struct HeadCase {
     int batch, tokens, dim, out;
 };
 
 struct Weights {
-    explicit Weights(const Case& c)
+    explicit Weights(const HeadCase& c)
         : weight(random_eighths(c.dim, 2, 52)), bias(random_eighths(c.dim, 2, 53)),
           projection(random_eighths(static_cast<size_t>(c.out) * c.dim, 1, 54)) {}
     std::vector<float> weight, bias, projection;
 };
 
-std::unique_ptr<EmbeddingHead> make_head(Backend& backend, const Case& c, Numerics numerics,
+std::unique_ptr<EmbeddingHead> make_head(Backend& backend, const HeadCase& c, Numerics numerics,
                                          const Weights& weights) {
     EmbeddingHeadDesc desc;
     desc.tokens = c.tokens;
@@ -39,8 +39,8 @@ std::unique_ptr<EmbeddingHead> make_head(Backend& backend, const Case& c, Numeri
 }
 
 // The vectors and their lengths; without `index`, those of the first tokens.
-std::vector<std::vector<float>> run(Backend& backend, const Case& c, EmbeddingHead& op,
-                                    const DeviceTensor& x, const View& index = {}) {
+std::vector<std::vector<float>> run_head(Backend& backend, const HeadCase& c, EmbeddingHead& op,
+                                         const DeviceTensor& x, const View& index = {}) {
     return run_every_way(backend, op.scratch_bytes(),
                          {{DType::f32, {c.batch, c.out}}, {DType::f32, {c.batch}}},
                          [&](const std::vector<View>& y, Scratch scratch, StreamRef stream) {
@@ -51,18 +51,18 @@ std::vector<std::vector<float>> run(Backend& backend, const Case& c, EmbeddingHe
                          });
 }
 
-std::vector<float> random_photos(const Case& c) {
+std::vector<float> random_photos(const HeadCase& c) {
     return random_eighths(static_cast<size_t>(c.batch) * c.tokens * c.dim, 4, 51);
 }
 
-void check(Backend& backend, Numerics numerics, const Case& c, std::vector<float> x) {
+void check_head(Backend& backend, Numerics numerics, const HeadCase& c, std::vector<float> x) {
     INFO("batch " << c.batch << ", tokens " << c.tokens << ", dim " << c.dim << ", out " << c.out);
     const size_t dim = c.dim, out = c.out, photo = c.tokens * dim;
     x = decode(encode(x, numerics.residual), numerics.residual);
     const Weights weights(c);
     const auto op = make_head(backend, c, numerics, weights);
     const DeviceTensor input(backend, numerics.residual, {c.batch, c.tokens, c.dim}, x);
-    const auto results = run(backend, c, *op, input);
+    const auto results = run_head(backend, c, *op, input);
 
     std::vector<double> first_tokens;
     for (size_t b = 0; b < static_cast<size_t>(c.batch); ++b)
@@ -100,16 +100,18 @@ void check(Backend& backend, Numerics numerics, const Case& c, std::vector<float
 
 TEST_CASE("embedding_head: vectors and lengths equal the reference") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        for (const Case& c :
-             {Case{1, 1, 1, 1}, Case{2, 3, 5, 7}, Case{3, 2, 33, 17}, Case{1, 50, 64, 32},
-              Case{5, 4, 192, 65}, Case{2, 50, 768, 512}, Case{7, 3, 1024, 40},
+        for (const HeadCase& c :
+             {HeadCase{1, 1, 1, 1}, HeadCase{2, 3, 5, 7}, HeadCase{3, 2, 33, 17},
+              HeadCase{1, 50, 64, 32}, HeadCase{5, 4, 192, 65}, HeadCase{2, 50, 768, 512},
+              HeadCase{7, 3, 1024, 40},
               // around the CUDA backend's tiles: 1, 4 and 8 photos, 8, 16 and 32 outputs
-              Case{3, 1, 40, 15}, Case{4, 2, 24, 16}, Case{5, 1, 9, 17}, Case{31, 1, 16, 8},
-              Case{32, 2, 48, 31}, Case{33, 1, 7, 32}, Case{41, 1, 264, 33},
+              HeadCase{3, 1, 40, 15}, HeadCase{4, 2, 24, 16}, HeadCase{5, 1, 9, 17},
+              HeadCase{31, 1, 16, 8}, HeadCase{32, 2, 48, 31}, HeadCase{33, 1, 7, 32},
+              HeadCase{41, 1, 264, 33},
               // around its stretches of a row: 512, 1,024 and 4,096 values, and rows of several
-              Case{33, 1, 511, 3}, Case{32, 1, 1032, 5}, Case{4, 1, 1024, 3}, Case{3, 1, 2056, 9},
-              Case{1, 1, 4095, 2}, Case{2, 1, 8200, 3}})
-            check(backend, numerics, c, random_photos(c));
+              HeadCase{33, 1, 511, 3}, HeadCase{32, 1, 1032, 5}, HeadCase{4, 1, 1024, 3},
+              HeadCase{3, 1, 2056, 9}, HeadCase{1, 1, 4095, 2}, HeadCase{2, 1, 8200, 3}})
+            check_head(backend, numerics, c, random_photos(c));
     });
 }
 
@@ -117,13 +119,13 @@ TEST_CASE("embedding_head: planted outliers and a far mean cost no digits") {
     in_each_precision([](Backend& backend, Numerics numerics) {
         for (int dim : {64, 99, 768})
             for (float outlier : {2e3F, 3e4F}) {
-                const Case c{4, 2, dim, 9};
+                const HeadCase c{4, 2, dim, 9};
                 auto x = random_photos(c);
                 x[5] = outlier; // photo 0; in photo 1 two that cancel, in photo 2 a far mean
                 x[2 * dim] = outlier, x[3 * dim - 1] = -outlier;
                 for (int i = 0; i < dim; ++i)
                     x[4 * dim + i] += 2000;
-                check(backend, numerics, c, x);
+                check_head(backend, numerics, c, x);
             }
     });
 }
@@ -131,8 +133,9 @@ TEST_CASE("embedding_head: planted outliers and a far mean cost no digits") {
 TEST_CASE(
     "embedding_head: an index pools the token that it names, bitwise as if it were the first") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        for (const Case& c : {Case{1, 1, 8, 3}, Case{3, 5, 33, 17}, Case{9, 77, 64, 12},
-                              Case{33, 4, 40, 9}, Case{2, 3, 4104, 5}}) {
+        for (const HeadCase& c :
+             {HeadCase{1, 1, 8, 3}, HeadCase{3, 5, 33, 17}, HeadCase{9, 77, 64, 12},
+              HeadCase{33, 4, 40, 9}, HeadCase{2, 3, 4104, 5}}) {
             INFO("batch " << c.batch << ", tokens " << c.tokens << ", dim " << c.dim);
             const auto op = make_head(backend, c, numerics, Weights(c));
             auto x = random_photos(c);
@@ -141,14 +144,14 @@ TEST_CASE(
                 index.push_back(static_cast<float>((5 * b + c.tokens - 1) % c.tokens));
             const DeviceTensor all(backend, numerics.residual, {c.batch, c.tokens, c.dim}, x);
             const DeviceTensor tokens(backend, DType::i32, {c.batch}, index);
-            const auto pooled = run(backend, c, *op, all, tokens.view());
+            const auto pooled = run_head(backend, c, *op, all, tokens.view());
             for (int b = 0; b < c.batch; ++b) {
                 const auto photo = x.begin() + static_cast<ptrdiff_t>(c.tokens) * c.dim * b;
                 const auto token = photo + static_cast<ptrdiff_t>(index[b]) * c.dim;
                 std::copy(token, token + c.dim, photo);
             }
             const DeviceTensor moved(backend, numerics.residual, {c.batch, c.tokens, c.dim}, x);
-            CHECK(pooled == run(backend, c, *op, moved));
+            CHECK(pooled == run_head(backend, c, *op, moved));
         }
     });
 }
@@ -156,11 +159,11 @@ TEST_CASE(
 TEST_CASE(
     "embedding_head: an index that is no token, and no other, has a length that is not finite") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        const Case c{5, 3, 24, 10};
+        const HeadCase c{5, 3, 24, 10};
         const auto op = make_head(backend, c, numerics, Weights(c));
         const DeviceTensor x(backend, numerics.residual, {5, 3, 24}, random_photos(c));
         const DeviceTensor index(backend, DType::i32, {5}, {0, -1, 2, 3, 1 << 30});
-        const auto results = run(backend, c, *op, x, index.view());
+        const auto results = run_head(backend, c, *op, x, index.view());
         for (int b = 0; b < 5; ++b)
             CHECK(std::isfinite(results[1][b]) == (b == 0 || b == 2));
     });
@@ -168,10 +171,10 @@ TEST_CASE(
 
 TEST_CASE("embedding_head: the length equals the vector's") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        const Case c{4, 3, 64, 48};
+        const HeadCase c{4, 3, 64, 48};
         const auto op = make_head(backend, c, numerics, Weights(c));
         const DeviceTensor x(backend, numerics.residual, {4, 3, 64}, random_photos(c));
-        const auto results = run(backend, c, *op, x);
+        const auto results = run_head(backend, c, *op, x);
         for (int b = 0; b < 4; ++b) {
             double squares = 0;
             for (int o = 0; o < 48; ++o)
@@ -187,16 +190,16 @@ TEST_CASE("embedding_head: on CUDA a photo's vector does not depend on its batch
         if (backend.properties().kind == "cpu")
             return;
         const Numerics numerics = backend.numerics("auto");
-        const Case all{37, 2, 1032, 19};
+        const HeadCase all{37, 2, 1032, 19};
         const auto x = random_photos(all);
         std::vector<std::vector<float>> whole;
         for (int batch : {37, 1, 4}) { // one of each tile
-            Case c = all;
+            HeadCase c = all;
             c.batch = batch;
             const auto op = make_head(backend, c, numerics, Weights(c));
             const auto part = std::vector<float>(x.begin(), x.begin() + batch * 2 * 1032);
             const DeviceTensor input(backend, numerics.residual, {batch, 2, 1032}, part);
-            const auto results = run(backend, c, *op, input);
+            const auto results = run_head(backend, c, *op, input);
             if (whole.empty())
                 whole = results;
             for (int i = 0; i < 2; ++i)
@@ -208,7 +211,7 @@ TEST_CASE("embedding_head: on CUDA a photo's vector does not depend on its batch
 TEST_CASE("embedding_head: a row with NaN, infinity or an overflow, and no other, has a length "
           "that is not finite") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        const Case c{5, 2, 40, 24};
+        const HeadCase c{5, 2, 40, 24};
         const auto op = make_head(backend, c, numerics, Weights(c));
         for (float bad : {NAN, INFINITY, -INFINITY, 3e38F}) {
             auto values = random_eighths(5 * 2 * 40, 4, 56);
@@ -216,7 +219,7 @@ TEST_CASE("embedding_head: a row with NaN, infinity or an overflow, and no other
             values[(3 * 2 + 0) * 40 + 39] = bad;
             values[(4 * 2 + 1) * 40 + 3] = bad; // not a first token: not looked at
             const DeviceTensor x(backend, numerics.residual, {5, 2, 40}, values);
-            const auto results = run(backend, c, *op, x);
+            const auto results = run_head(backend, c, *op, x);
             for (int b = 0; b < 5; ++b)
                 CHECK(std::isfinite(results[1][b]) == (b != 1 && b != 3));
         }
@@ -225,13 +228,13 @@ TEST_CASE("embedding_head: a row with NaN, infinity or an overflow, and no other
 
 TEST_CASE("embedding_head: a value beyond fp32 gives a length that is not finite") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        const Case c{1, 1, 24, 10};
+        const HeadCase c{1, 1, 24, 10};
         Weights weights(c);
         weights.bias[9] = 3e38F;
         weights.projection[24 * 7 + 9] = 2;
         const auto op = make_head(backend, c, numerics, weights);
         const DeviceTensor x(backend, numerics.residual, {1, 1, 24}, random_photos(c));
-        CHECK(!std::isfinite(run(backend, c, *op, x)[1][0]));
+        CHECK(!std::isfinite(run_head(backend, c, *op, x)[1][0]));
     });
 }
 
@@ -240,7 +243,7 @@ TEST_CASE("embedding_head: the CUDA backend refuses other addresses, an overlap,
     on_each_backend([](Backend& backend) {
         if (backend.properties().kind == "cpu")
             return;
-        const Case c{2, 3, 8, 4};
+        const HeadCase c{2, 3, 8, 4};
         Weights weights(c);
         const auto op = make_head(backend, c, {DType::f16, DType::f16}, weights);
         const DeviceTensor x(backend, DType::f16, {3, 3, 8}), y(backend, DType::f32, {4, 4});
@@ -288,7 +291,7 @@ TEST_CASE("embedding_head: the CUDA backend refuses other addresses, an overlap,
 
 TEST_CASE("embedding_head: refuses what does not fit, by name") {
     on_each_backend([](Backend& backend) {
-        const Case c{2, 3, 8, 4};
+        const HeadCase c{2, 3, 8, 4};
         const Numerics numerics = backend.numerics("auto");
         const DType dtype = numerics.residual;
         const auto op = make_head(backend, c, numerics, Weights(c));

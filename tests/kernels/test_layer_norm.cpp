@@ -52,8 +52,8 @@ struct Norm {
     }
 };
 
-void check(Backend& backend, int batch, int rows, int dim, DType x_dtype, DType y_dtype,
-           float mean) {
+void check_layer_norm(Backend& backend, int batch, int rows, int dim, DType x_dtype, DType y_dtype,
+                      float mean) {
     INFO("mean " << mean);
     auto x = random_eighths(static_cast<size_t>(batch) * rows * dim, 4, 21);
     for (float& value : x)
@@ -68,12 +68,12 @@ TEST_CASE("layer_norm: equals the reference at small, odd and model shapes") {
     in_each_precision([](Backend& backend, Numerics numerics) {
         for (float mean : {0.0F, 3.0F})
             for (int dim : {1, 2, 3, 7, 8, 9, 17, 31, 64, 65, 192, 768, 1024}) {
-                check(backend, 1, 1, dim, numerics.residual, numerics.compute, mean);
-                check(backend, 3, 5, dim, numerics.residual, numerics.compute, mean);
+                check_layer_norm(backend, 1, 1, dim, numerics.residual, numerics.compute, mean);
+                check_layer_norm(backend, 3, 5, dim, numerics.residual, numerics.compute, mean);
                 if (numerics.residual != numerics.compute)
-                    check(backend, 2, 3, dim, numerics.compute, numerics.compute, mean);
+                    check_layer_norm(backend, 2, 3, dim, numerics.compute, numerics.compute, mean);
             }
-        check(backend, 2, 50, 768, numerics.residual, numerics.compute, 1);
+        check_layer_norm(backend, 2, 50, 768, numerics.residual, numerics.compute, 1);
     });
 }
 
@@ -83,11 +83,11 @@ TEST_CASE("layer_norm: equals the reference around each width of a row and each 
         // A lane of the CUDA kernels keeps 1 to 8 packs of 8 values: 256 values a pack and warp.
         for (int packs = 1; packs <= 8; ++packs)
             for (int dim : {256 * packs - 8, 256 * packs, 256 * packs + 1, 256 * packs + 8})
-                check(backend, 1, 1, dim, x, y, 1);
+                check_layer_norm(backend, 1, 1, dim, x, y, 1);
         // 40 SMs: 1 row to a block up to 159 rows, 4 from 320 on, the last block full or not.
         for (int rows : {80, 159, 160, 161, 241, 319, 320, 323})
-            check(backend, 1, rows, 8, x, y, 1);
-        check(backend, 7, 46, 5, x, y, 1);
+            check_layer_norm(backend, 1, rows, 8, x, y, 1);
+        check_layer_norm(backend, 7, 46, 5, x, y, 1);
     });
 }
 
@@ -95,7 +95,7 @@ TEST_CASE("layer_norm: equals the reference around each width of a row and each 
 TEST_CASE("layer_norm: a mean far above the deviation costs no digits") {
     in_each_precision([](Backend& backend, Numerics numerics) {
         for (int dim : {67, 768})
-            check(backend, 1, 3, dim, numerics.residual, numerics.compute, 2000);
+            check_layer_norm(backend, 1, 3, dim, numerics.residual, numerics.compute, 2000);
     });
 }
 

@@ -9,14 +9,6 @@
 using namespace yeoul;
 using namespace yeoul::test;
 
-namespace {
-
-std::vector<float> slice(const std::vector<float>& values, size_t first, size_t count) {
-    return {values.begin() + first, values.begin() + first + count};
-}
-
-} // namespace
-
 TEST_CASE("linear: refuses what does not fit, by name, and writes nothing") {
     on_each_backend([](Backend& backend) {
         const DType dtype = backend.numerics("auto").compute;

@@ -9,7 +9,7 @@ using namespace yeoul::test;
 
 namespace {
 
-PatchesDesc make_desc(int height, int width, int patch, DType out, std::vector<int> batches) {
+PatchesDesc patches_desc(int height, int width, int patch, DType out, std::vector<int> batches) {
     PatchesDesc desc;
     desc.height = height;
     desc.width = width;
@@ -50,7 +50,8 @@ std::vector<float> expected(const PatchesDesc& desc, const std::vector<uint8_t>&
     return y;
 }
 
-void check(Backend& backend, const PatchesDesc& desc, int slots, const std::vector<int>& index) {
+void check_patches(Backend& backend, const PatchesDesc& desc, int slots,
+                   const std::vector<int>& index) {
     INFO(desc.height << "x" << desc.width << " in patches of " << desc.patch << ", " << slots
                      << " slots, out " << name(desc.out));
     const int batch = static_cast<int>(index.size());
@@ -74,14 +75,14 @@ void check(Backend& backend, const PatchesDesc& desc, int slots, const std::vect
 TEST_CASE("patches: cuts, normalizes and orders as a convolution weight does") {
     in_each_precision([](Backend& backend, Numerics numerics) {
         const auto desc = [&](int height, int width, int patch, std::vector<int> batches) {
-            return make_desc(height, width, patch, numerics.compute, std::move(batches));
+            return patches_desc(height, width, patch, numerics.compute, std::move(batches));
         };
-        check(backend, desc(1, 1, 1, {1}), 1, {0});
-        check(backend, desc(6, 9, 3, {2}), 3, {2, 0});
-        check(backend, desc(10, 4, 2, {1, 5}), 2, {1, 1, 0, 1, 0});
-        check(backend, desc(28, 28, 7, {1, 2, 3}), 4, {3, 0, 2});
-        check(backend, desc(224, 224, 32, {2}), 2, {1, 0});
-        check(backend, desc(224, 224, 14, {1}), 1, {0});
+        check_patches(backend, desc(1, 1, 1, {1}), 1, {0});
+        check_patches(backend, desc(6, 9, 3, {2}), 3, {2, 0});
+        check_patches(backend, desc(10, 4, 2, {1, 5}), 2, {1, 1, 0, 1, 0});
+        check_patches(backend, desc(28, 28, 7, {1, 2, 3}), 4, {3, 0, 2});
+        check_patches(backend, desc(224, 224, 32, {2}), 2, {1, 0});
+        check_patches(backend, desc(224, 224, 14, {1}), 1, {0});
     });
 }
 
@@ -113,29 +114,36 @@ TEST_CASE("patches: every size of a patch, at every alignment of its rows") {
         for (const Shape& shape : shapes) {
             if (!kEverySize && shape.height * shape.width > 8000 && shape.patch < 124)
                 continue;
-            check(backend, make_desc(shape.height, shape.width, shape.patch, numerics.compute, {3}),
-                  2, {1, -1, 0});
+            check_patches(
+                backend,
+                patches_desc(shape.height, shape.width, shape.patch, numerics.compute, {3}), 2,
+                {1, -1, 0});
             // Enough photos for groups of several patches.
             if (kEverySize && shape.height * shape.width <= 3000)
-                check(backend,
-                      make_desc(shape.height, shape.width, shape.patch, numerics.compute, {33}), 2,
-                      std::vector<int>(33, 1));
+                check_patches(
+                    backend,
+                    patches_desc(shape.height, shape.width, shape.patch, numerics.compute, {33}), 2,
+                    std::vector<int>(33, 1));
         }
-        check(backend, make_desc(32, 224, 32, numerics.compute, {41}), 1, std::vector<int>(41, 0));
-        check(backend, make_desc(14, 224, 14, numerics.compute, {81}), 1, std::vector<int>(81, 0));
+        check_patches(backend, patches_desc(32, 224, 32, numerics.compute, {41}), 1,
+                      std::vector<int>(41, 0));
+        check_patches(backend, patches_desc(14, 224, 14, numerics.compute, {81}), 1,
+                      std::vector<int>(81, 0));
     });
 }
 
 TEST_CASE("patches: -1 and slots out of range give rows of zeros") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        check(backend, make_desc(8, 8, 4, numerics.compute, {5}), 2, {0, -1, 2, 1, 2'000'000'000});
-        check(backend, make_desc(8, 8, 4, numerics.compute, {2}), 1, {-2'000'000'000, 0});
+        check_patches(backend, patches_desc(8, 8, 4, numerics.compute, {5}), 2,
+                      {0, -1, 2, 1, 2'000'000'000});
+        check_patches(backend, patches_desc(8, 8, 4, numerics.compute, {2}), 1,
+                      {-2'000'000'000, 0});
     });
 }
 
 TEST_CASE("patches: slots may begin at any address") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        const PatchesDesc desc = make_desc(16, 24, 8, numerics.compute, {2});
+        const PatchesDesc desc = patches_desc(16, 24, 8, numerics.compute, {2});
         const std::vector<int> index = {1, 0};
         const auto op = backend.patches(desc);
         const DeviceTensor picks(backend, DType::i32, {2}, {1, 0});
@@ -159,7 +167,7 @@ TEST_CASE("patches: slots may begin at any address") {
 TEST_CASE("patches: refuses what does not fit, by name") {
     on_each_backend([](Backend& backend) {
         const DType dtype = backend.numerics("auto").compute;
-        const auto op = backend.patches(make_desc(8, 12, 4, dtype, {1, 2}));
+        const auto op = backend.patches(patches_desc(8, 12, 4, dtype, {1, 2}));
         const DeviceTensor slots(backend, DType::u8, {3, 8, 12, 3});
         const DeviceTensor index(backend, DType::i32, {2});
         const DeviceTensor y(backend, dtype, {2, 6, 48});
@@ -177,7 +185,7 @@ TEST_CASE("patches: refuses what does not fit, by name") {
         CHECK(contains(refused(View(a.data, DType::u8, {0, 8, 12, 3}), b, c), "slot"));
         CHECK(contains(refused(a, View(nullptr, DType::i32, {2}), c), "index has no data"));
         CHECK(contains(error_of(ErrorCode::invalid_argument,
-                                [&] { (void)backend.patches(make_desc(8, 13, 4, dtype, {1})); }),
+                                [&] { (void)backend.patches(patches_desc(8, 13, 4, dtype, {1})); }),
                        "8x13"));
         CHECK(
             contains(refused(View(nullptr, DType::u8, {3, 8, 12, 3}), b, c), "slots has no data"));
@@ -185,7 +193,7 @@ TEST_CASE("patches: refuses what does not fit, by name") {
         CHECK(contains(refused(View(a.data, DType::u8, {-3, 8, 12, 3}), b, c), "slot"));
         const auto contradicts = [&](int height, int width, int patch) {
             return error_of(ErrorCode::invalid_argument, [&] {
-                (void)backend.patches(make_desc(height, width, patch, dtype, {1}));
+                (void)backend.patches(patches_desc(height, width, patch, dtype, {1}));
             });
         };
         CHECK(contains(contradicts(-8, 12, 4), "height is -8"));
@@ -198,7 +206,7 @@ TEST_CASE("patches: the CUDA backend refuses other addresses, an overlap and oth
     on_each_backend([](Backend& backend) {
         if (backend.properties().kind == "cpu")
             return;
-        const auto op = backend.patches(make_desc(8, 12, 4, DType::f16, {2}));
+        const auto op = backend.patches(patches_desc(8, 12, 4, DType::f16, {2}));
         const DeviceTensor slots(backend, DType::u8, {8, 8, 12, 3});
         const DeviceTensor index(backend, DType::i32, {8});
         const DeviceTensor y(backend, DType::f16, {3, 6, 48});
@@ -218,9 +226,9 @@ TEST_CASE("patches: the CUDA backend refuses other addresses, an overlap and oth
         CHECK(contains(refused(at(slots, 0), at(index, 0), at(slots, 512)), "slots overlaps y"));
         CHECK(contains(refused(at(slots, 0), at(y, 1148), at(y, 0)), "index overlaps y"));
         for (DType wrong : {DType::f32, DType::bf16})
-            CHECK(
-                contains(error_of(ErrorCode::device,
-                                  [&] { (void)backend.patches(make_desc(8, 12, 4, wrong, {1})); }),
-                         "out is " + std::string(name(wrong))));
+            CHECK(contains(
+                error_of(ErrorCode::device,
+                         [&] { (void)backend.patches(patches_desc(8, 12, 4, wrong, {1})); }),
+                "out is " + std::string(name(wrong))));
     });
 }

@@ -130,7 +130,7 @@ std::vector<std::vector<uint8_t>> resize_on(Backend& backend, const std::vector<
     return results;
 }
 
-void check(Backend& backend, const std::vector<Photo>& photos) {
+void check_resize(Backend& backend, const std::vector<Photo>& photos) {
     const auto results = resize_on(backend, photos);
     for (size_t i = 0; i < photos.size(); ++i) {
         const ResizePlan& plan = photos[i].plan;
@@ -193,7 +193,7 @@ TEST_CASE("resize op: equals the host's resize on random windows, many photos in
                 (vertical_pass_first(plan) ? vertical : horizontal) += 1;
                 photos.push_back(make_photo(plan, filters[i % 5], state));
             }
-            check(backend, photos);
+            check_resize(backend, photos);
         }
         CHECK(vertical >= 20);
         CHECK(horizontal >= 20);
@@ -211,20 +211,21 @@ TEST_CASE("resize op: one pass, no pass, one pixel, narrow and wide photos") {
             plan.left = left;
             return make_photo(plan, Resample::bicubic, in_height * 31 + in_width);
         };
-        check(backend, {
-                           photo(33, 40, 33, 40, 0, 0),       // nothing changes
-                           photo(90, 80, 90, 80, 20, 17),     // nor here, in a window
-                           photo(33, 200, 33, 40, 0, 0),      // columns only
-                           photo(200, 40, 33, 40, 0, 0),      // rows only
-                           photo(1, 1, 33, 40, 0, 0),         // one pixel
-                           photo(1, 1, 1, 1, -5, -6),         // one amid zeros
-                           photo(1, 400, 33, 13200, 0, 6580), // the middle of a line
-                           photo(400, 3, 4400, 33, 2183, -3), // a column, padded at both sides
-                           photo(1, 400, 33, 40, 0, 0),       // a line, all of it
-                           photo(400, 1, 33, 40, 0, 0),       // vertical pass first
-                           photo(9, 11, 66, 80, 16, 20),      // upscaling
-                           photo(20, 20, 20, 20, 25, 0),      // wholly outside
-                       });
+        check_resize(backend,
+                     {
+                         photo(33, 40, 33, 40, 0, 0),       // nothing changes
+                         photo(90, 80, 90, 80, 20, 17),     // nor here, in a window
+                         photo(33, 200, 33, 40, 0, 0),      // columns only
+                         photo(200, 40, 33, 40, 0, 0),      // rows only
+                         photo(1, 1, 33, 40, 0, 0),         // one pixel
+                         photo(1, 1, 1, 1, -5, -6),         // one amid zeros
+                         photo(1, 400, 33, 13200, 0, 6580), // the middle of a line
+                         photo(400, 3, 4400, 33, 2183, -3), // a column, padded at both sides
+                         photo(1, 400, 33, 40, 0, 0),       // a line, all of it
+                         photo(400, 1, 33, 40, 0, 0),       // vertical pass first
+                         photo(9, 11, 66, 80, 16, 20),      // upscaling
+                         photo(20, 20, 20, 20, 25, 0),      // wholly outside
+                     });
     });
 }
 
@@ -241,7 +242,7 @@ TEST_CASE("resize op: spans on both sides of every split of the work") {
             photos.push_back(make_photo(whole(2 * width, width, 20, 32), Resample::lanczos, width));
             REQUIRE(vertical_pass_first(photos.back().plan));
         }
-        check(backend, photos);
+        check_resize(backend, photos);
     });
 }
 

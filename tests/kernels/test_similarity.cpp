@@ -11,11 +11,11 @@ using namespace yeoul::test;
 
 namespace {
 
-struct Case {
+struct SimilarityCase {
     int batch, labels, dim;
 };
 
-SimilarityDesc make_desc(DType w, const Case& c) {
+SimilarityDesc similarity_desc(DType w, const SimilarityCase& c) {
     SimilarityDesc desc;
     desc.labels = c.labels;
     desc.dim = c.dim;
@@ -25,9 +25,9 @@ SimilarityDesc make_desc(DType w, const Case& c) {
     return desc;
 }
 
-std::vector<float> run(Backend& backend, Similarity& op, DType dtype, const Case& c,
-                       const std::vector<float>& x, const std::vector<float>& norms,
-                       const std::vector<float>& w) {
+std::vector<float> run_similarity(Backend& backend, Similarity& op, DType dtype,
+                                  const SimilarityCase& c, const std::vector<float>& x,
+                                  const std::vector<float>& norms, const std::vector<float>& w) {
     const DeviceTensor photos(backend, DType::f32, {c.batch, c.dim}, x);
     const DeviceTensor lengths(backend, DType::f32, {c.batch}, norms);
     const DeviceTensor labels(backend, dtype, {c.labels, c.dim}, w);
@@ -45,14 +45,14 @@ std::vector<float> some_norms(int batch) {
     return norms;
 }
 
-void check(Backend& backend, DType dtype, const Case& c) {
+void check_similarity(Backend& backend, DType dtype, const SimilarityCase& c) {
     INFO("batch " << c.batch << ", labels " << c.labels << ", dim " << c.dim);
     const auto x = random_eighths(static_cast<size_t>(c.batch) * c.dim, 3, 61);
     const auto w = random_eighths(static_cast<size_t>(c.labels) * c.dim, 1, 62);
     const auto norms = some_norms(c.batch);
-    const SimilarityDesc desc = make_desc(dtype, c);
+    const SimilarityDesc desc = similarity_desc(dtype, c);
     const auto op = backend.similarity(desc);
-    const auto y = run(backend, *op, dtype, c, x, norms, w);
+    const auto y = run_similarity(backend, *op, dtype, c, x, norms, w);
     const auto reference = similarity(x, norms, w, c.dim, desc.scale);
     // Sums of products of eighths are exact; the quotient and the scale round once each.
     std::vector<double> tolerance;
@@ -65,12 +65,13 @@ void check(Backend& backend, DType dtype, const Case& c) {
 
 TEST_CASE("similarity: equals the reference at small, odd and model shapes") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        for (const Case& c :
-             {Case{1, 1, 8}, Case{2, 3, 16}, Case{7, 4, 248}, Case{8, 5, 256}, Case{9, 31, 264},
-              Case{1, 32, 512}, Case{3, 33, 768}, Case{17, 65, 40}, Case{32, 100, 512}})
-            check(backend, numerics.compute, c);
+        for (const SimilarityCase& c :
+             {SimilarityCase{1, 1, 8}, SimilarityCase{2, 3, 16}, SimilarityCase{7, 4, 248},
+              SimilarityCase{8, 5, 256}, SimilarityCase{9, 31, 264}, SimilarityCase{1, 32, 512},
+              SimilarityCase{3, 33, 768}, SimilarityCase{17, 65, 40}, SimilarityCase{32, 100, 512}})
+            check_similarity(backend, numerics.compute, c);
         if (numerics.compute != DType::f16)
-            check(backend, numerics.compute, {2, 3, 37});
+            check_similarity(backend, numerics.compute, {2, 3, 37});
     });
 }
 
@@ -78,16 +79,16 @@ TEST_CASE("similarity: keeps fp32 photos in fp32") {
     in_each_precision([](Backend& backend, Numerics numerics) {
         // Label l is the unit vector l, so that a cosine is one element of the photo: one rounding
         // of x to a narrower dtype would show.
-        const Case c{3, 8, 8};
+        const SimilarityCase c{3, 8, 8};
         std::vector<float> x(24), w(64);
         for (size_t i = 0; i < x.size(); ++i)
             x[i] = 1 + static_cast<float>(i) / 997;
         for (size_t l = 0; l < 8; ++l)
             w[l * 9] = 1;
-        const SimilarityDesc desc = make_desc(numerics.compute, c);
+        const SimilarityDesc desc = similarity_desc(numerics.compute, c);
         const auto op = backend.similarity(desc);
         const auto norms = some_norms(3);
-        const auto y = run(backend, *op, numerics.compute, c, x, norms, w);
+        const auto y = run_similarity(backend, *op, numerics.compute, c, x, norms, w);
         const auto reference = similarity(x, norms, w, c.dim, desc.scale);
         std::vector<double> tolerance;
         for (double value : reference)
@@ -99,11 +100,11 @@ TEST_CASE("similarity: keeps fp32 photos in fp32") {
 TEST_CASE("similarity: a set of labels can be replaced by a smaller one") {
     on_each_backend([](Backend& backend) {
         const DType dtype = backend.numerics("auto").compute;
-        const auto op = backend.similarity(make_desc(dtype, {2, 40, 16}));
+        const auto op = backend.similarity(similarity_desc(dtype, {2, 40, 16}));
         const auto x = random_eighths(32, 3, 63), w = random_eighths(40 * 16, 1, 64);
         for (int labels : {40, 7, 1}) {
             const std::vector<float> part(w.begin(), w.begin() + labels * 16);
-            const auto y = run(backend, *op, dtype, {2, labels, 16}, x, {2, 4}, part);
+            const auto y = run_similarity(backend, *op, dtype, {2, labels, 16}, x, {2, 4}, part);
             const auto reference = similarity(x, {2, 4}, part, 16, 100);
             check_close(y, reference, std::vector<double>(reference.size(), 1e-4));
         }
@@ -113,10 +114,10 @@ TEST_CASE("similarity: a set of labels can be replaced by a smaller one") {
 TEST_CASE("similarity: a photo without a usable norm gets NaN, the others their cosines") {
     on_each_backend([](Backend& backend) {
         const DType dtype = backend.numerics("auto").compute;
-        const Case c{6, 9, 16};
-        const auto op = backend.similarity(make_desc(dtype, c));
+        const SimilarityCase c{6, 9, 16};
+        const auto op = backend.similarity(similarity_desc(dtype, c));
         const auto x = random_eighths(96, 3, 65), w = random_eighths(144, 1, 66);
-        const auto y = run(backend, *op, dtype, c, x, {1, 0, INFINITY, NAN, -1, 2}, w);
+        const auto y = run_similarity(backend, *op, dtype, c, x, {1, 0, INFINITY, NAN, -1, 2}, w);
         for (size_t i = 0; i < y.size(); ++i)
             CHECK(std::isnan(y[i]) == (i / 9 != 0 && i / 9 != 5));
     });
@@ -125,7 +126,7 @@ TEST_CASE("similarity: a photo without a usable norm gets NaN, the others their 
 TEST_CASE("similarity: refuses what does not fit, by name") {
     on_each_backend([](Backend& backend) {
         const DType dtype = backend.numerics("auto").compute;
-        const SimilarityDesc desc = make_desc(dtype, {2, 4, 8});
+        const SimilarityDesc desc = similarity_desc(dtype, {2, 4, 8});
         const auto op = backend.similarity(desc);
         const DeviceTensor x(backend, DType::f32, {2, 8}), norm(backend, DType::f32, {2}),
             w(backend, dtype, {5, 8}), y(backend, DType::f32, {2, 4});

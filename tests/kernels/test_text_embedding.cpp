@@ -11,11 +11,11 @@ using namespace yeoul::test;
 
 namespace {
 
-struct Case {
+struct TextCase {
     int batch, vocabulary, tokens, dim;
 };
 
-std::unique_ptr<TextEmbedding> make_op(Backend& backend, const Case& c, DType y,
+std::unique_ptr<TextEmbedding> make_op(Backend& backend, const TextCase& c, DType y,
                                        const std::vector<float>& token,
                                        const std::vector<float>& position) {
     TextEmbeddingDesc desc;
@@ -29,8 +29,8 @@ std::unique_ptr<TextEmbedding> make_op(Backend& backend, const Case& c, DType y,
     return backend.text_embedding(desc, {token_tensor.view(), position_tensor.view()});
 }
 
-std::vector<float> run(Backend& backend, const Case& c, DType dtype, TextEmbedding& op,
-                       const std::vector<float>& ids) {
+std::vector<float> run_text_embedding(Backend& backend, const TextCase& c, DType dtype,
+                                      TextEmbedding& op, const std::vector<float>& ids) {
     const DeviceTensor input(backend, DType::i32, {c.batch, c.tokens}, ids);
     return run_every_way(backend, 0, {{dtype, {c.batch, c.tokens, c.dim}}},
                          [&](const std::vector<View>& out, Scratch, StreamRef stream) {
@@ -39,7 +39,7 @@ std::vector<float> run(Backend& backend, const Case& c, DType dtype, TextEmbeddi
 }
 
 // Any ids of the vocabulary, the first and the last among them.
-std::vector<float> some_ids(const Case& c) {
+std::vector<float> some_ids(const TextCase& c) {
     std::vector<float> ids;
     for (int i = 0; i < c.batch * c.tokens; ++i)
         ids.push_back(static_cast<float>((i * 7919 + 3 * i * i) % c.vocabulary));
@@ -48,7 +48,7 @@ std::vector<float> some_ids(const Case& c) {
     return ids;
 }
 
-void check(Backend& backend, const Case& c, DType dtype) {
+void check_text_embedding(Backend& backend, const TextCase& c, DType dtype) {
     INFO("batch " << c.batch << ", vocabulary " << c.vocabulary << ", tokens " << c.tokens
                   << ", dim " << c.dim << ", " << name(dtype));
     const size_t dim = c.dim;
@@ -56,7 +56,7 @@ void check(Backend& backend, const Case& c, DType dtype) {
     const auto position = random_eighths(c.tokens * dim, 4, 92);
     const auto ids = some_ids(c);
     const auto op = make_op(backend, c, dtype, token, position);
-    const auto y = run(backend, c, dtype, *op, ids);
+    const auto y = run_text_embedding(backend, c, dtype, *op, ids);
     std::vector<double> sum, tolerance;
     for (size_t row = 0; row < ids.size(); ++row)
         for (size_t i = 0; i < dim; ++i) {
@@ -72,26 +72,28 @@ void check(Backend& backend, const Case& c, DType dtype) {
 
 TEST_CASE("text_embedding: rows of the table and positions equal the reference") {
     in_each_precision([](Backend& backend, Numerics numerics) {
-        for (const Case& c :
-             {Case{1, 1, 1, 1}, Case{2, 3, 5, 7}, Case{3, 40, 8, 32}, Case{1, 300, 77, 33},
-              Case{2, 1000, 77, 512}, Case{1, 50, 3, 768},
+        for (const TextCase& c :
+             {TextCase{1, 1, 1, 1}, TextCase{2, 3, 5, 7}, TextCase{3, 40, 8, 32},
+              TextCase{1, 300, 77, 33}, TextCase{2, 1000, 77, 512}, TextCase{1, 50, 3, 768},
               // around a warp's packs: 256 values
-              Case{1, 9, 2, 248}, Case{1, 9, 2, 256}, Case{2, 9, 2, 264}, Case{1, 9, 2, 257},
-              Case{1, 5, 2, 4096},
+              TextCase{1, 9, 2, 248}, TextCase{1, 9, 2, 256}, TextCase{2, 9, 2, 264},
+              TextCase{1, 9, 2, 257}, TextCase{1, 5, 2, 4096},
               // 40 SMs: 1 row to a block up to 159 rows, 4 from 320 on
-              Case{2, 9, 79, 8}, Case{2, 9, 80, 8}, Case{4, 9, 80, 8}, Case{19, 9, 17, 5}})
-            check(backend, c, numerics.residual);
+              TextCase{2, 9, 79, 8}, TextCase{2, 9, 80, 8}, TextCase{4, 9, 80, 8},
+              TextCase{19, 9, 17, 5}})
+            check_text_embedding(backend, c, numerics.residual);
     });
 }
 
 TEST_CASE("text_embedding: an id outside the vocabulary gives a row of NaN, and no other") {
     in_each_precision([](Backend& backend, Numerics numerics) {
         for (int dim : {8, 5}) {
-            const Case c{2, 4, 3, dim};
+            const TextCase c{2, 4, 3, dim};
             const auto table = random_eighths(4 * static_cast<size_t>(dim), 4, 93);
             const auto op = make_op(backend, c, numerics.residual, table,
                                     random_eighths(3 * static_cast<size_t>(dim), 4, 94));
-            const auto y = run(backend, c, numerics.residual, *op, {0, -1, 3, 4, 2, 1 << 30});
+            const auto y =
+                run_text_embedding(backend, c, numerics.residual, *op, {0, -1, 3, 4, 2, 1 << 30});
             for (size_t row = 0; row < 6; ++row)
                 for (int i = 0; i < dim; ++i)
                     CHECK(std::isnan(y[row * dim + i]) == (row == 1 || row == 3 || row == 5));
@@ -102,7 +104,7 @@ TEST_CASE("text_embedding: an id outside the vocabulary gives a row of NaN, and 
 TEST_CASE("text_embedding: refuses what does not fit, by name") {
     on_each_backend([](Backend& backend) {
         const DType dtype = backend.numerics("auto").residual;
-        const Case c{2, 4, 3, 8};
+        const TextCase c{2, 4, 3, 8};
         const auto token = random_eighths(32, 4, 95), position = random_eighths(24, 4, 96);
         const auto op = make_op(backend, c, dtype, token, position);
         const DeviceTensor ids(backend, DType::i32, {2, 3}), y(backend, dtype, {2, 3, 8});
@@ -117,7 +119,7 @@ TEST_CASE("text_embedding: refuses what does not fit, by name") {
         CHECK(contains(refused(ids.view(), View(y.view().data, dtype, {2, 3, 4})), "(2, 3, 4)"));
         CHECK(
             contains(refused(View(y.view().data, DType::i32, {2, 3}), y.view()), "ids overlaps y"));
-        const auto contradicts = [&](const Case& wrong) {
+        const auto contradicts = [&](const TextCase& wrong) {
             return error_of(ErrorCode::invalid_argument,
                             [&] { (void)make_op(backend, wrong, dtype, token, position); });
         };

@@ -11,14 +11,14 @@ using namespace yeoul::test;
 
 namespace {
 
-struct Case {
+struct TokenCase {
     int batch, patches, dim;
     bool norm;
     DType x, y;
 };
 
 struct Values {
-    explicit Values(const Case& c)
+    explicit Values(const TokenCase& c)
         : x(random_eighths(static_cast<size_t>(c.batch) * c.patches * c.dim, 4, 31)),
           class_embedding(random_eighths(c.dim, 4, 32)),
           position(random_eighths((c.patches + size_t{1}) * c.dim, 4, 33)),
@@ -26,7 +26,7 @@ struct Values {
     std::vector<float> x, class_embedding, position, weight, bias;
 };
 
-std::vector<float> run(Backend& backend, const Case& c, const Values& values) {
+std::vector<float> run_token_embedding(Backend& backend, const TokenCase& c, const Values& values) {
     TokenEmbeddingDesc desc;
     desc.patches = c.patches;
     desc.dim = c.dim;
@@ -55,7 +55,7 @@ std::vector<float> run(Backend& backend, const Case& c, const Values& values) {
                          })[0];
 }
 
-void check(Backend& backend, const Case& c, const Values& values) {
+void check_token_embedding(Backend& backend, const TokenCase& c, const Values& values) {
     INFO("batch " << c.batch << ", patches " << c.patches << ", dim " << c.dim << ", norm "
                   << c.norm << ", " << name(c.x) << " to " << name(c.y));
     const size_t dim = c.dim, tokens = c.patches + 1;
@@ -67,7 +67,7 @@ void check(Backend& backend, const Case& c, const Values& values) {
                     values.position[token * dim + i] +
                     (token == 0 ? values.class_embedding[i]
                                 : values.x[(b * c.patches + token - 1) * dim + i]);
-    const auto y = run(backend, c, values);
+    const auto y = run_token_embedding(backend, c, values);
     if (c.norm) { // the sums are multiples of 1/8: exact
         check_close(y, layer_norm(sum, values.weight, values.bias, 1e-5F),
                     layer_norm_tolerance(sum, values.weight, values.bias, 1e-5F, c.y));
@@ -79,8 +79,8 @@ void check(Backend& backend, const Case& c, const Values& values) {
     }
 }
 
-void check(Backend& backend, const Case& c) {
-    check(backend, c, Values(c));
+void check_token_embedding(Backend& backend, const TokenCase& c) {
+    check_token_embedding(backend, c, Values(c));
 }
 
 } // namespace
@@ -92,11 +92,11 @@ TEST_CASE("token_embedding: class token, positions and norm equal the reference"
             inputs.push_back(DType::f32);
         for (bool norm : {true, false})
             for (DType x : inputs) {
-                check(backend, {1, 1, 1, norm, x, numerics.residual});
-                check(backend, {2, 3, 5, norm, x, numerics.residual});
-                check(backend, {3, 4, 33, norm, x, numerics.residual});
-                check(backend, {2, 49, 64, norm, x, numerics.residual});
-                check(backend, {2, 49, 768, norm, x, numerics.residual});
+                check_token_embedding(backend, {1, 1, 1, norm, x, numerics.residual});
+                check_token_embedding(backend, {2, 3, 5, norm, x, numerics.residual});
+                check_token_embedding(backend, {3, 4, 33, norm, x, numerics.residual});
+                check_token_embedding(backend, {2, 49, 64, norm, x, numerics.residual});
+                check_token_embedding(backend, {2, 49, 768, norm, x, numerics.residual});
             }
     });
 }
@@ -106,11 +106,13 @@ TEST_CASE("token_embedding: equals the reference around each width of a row and 
         // A lane of the CUDA kernels keeps 1 to 8 packs of 8 values: 256 values a pack and warp.
         for (int packs = 1; packs <= 8; ++packs)
             for (int dim : {256 * packs - 8, 256 * packs, 256 * packs + 1, 256 * packs + 8})
-                check(backend, {1, 1, dim, packs % 2 == 0, numerics.compute, numerics.residual});
+                check_token_embedding(
+                    backend, {1, 1, dim, packs % 2 == 0, numerics.compute, numerics.residual});
         // 40 SMs: 1 row to a block up to 159 rows, 4 from 320 on, the last block full or not.
         for (int patches : {158, 159, 160, 318, 319, 322})
-            check(backend, {1, patches, 8, true, numerics.compute, numerics.residual});
-        check(backend, {46, 6, 5, true, numerics.compute, numerics.residual});
+            check_token_embedding(backend,
+                                  {1, patches, 8, true, numerics.compute, numerics.residual});
+        check_token_embedding(backend, {46, 6, 5, true, numerics.compute, numerics.residual});
     });
 }
 
@@ -118,7 +120,7 @@ TEST_CASE("token_embedding: planted outliers and a far mean cost the others no d
     in_each_precision([](Backend& backend, Numerics numerics) {
         for (int dim : {64, 99, 768})
             for (float outlier : {2e3F, 3e4F}) {
-                const Case c{1, 3, dim, true, numerics.compute, numerics.residual};
+                const TokenCase c{1, 3, dim, true, numerics.compute, numerics.residual};
                 Values values(c);
                 values.class_embedding[dim / 2] = outlier;
                 values.x[3] = outlier;
@@ -126,7 +128,7 @@ TEST_CASE("token_embedding: planted outliers and a far mean cost the others no d
                 values.x = decode(encode(values.x, c.x), c.x); // multiples of 1/8 as before
                 for (int i = 0; i < dim; ++i)
                     values.position[3 * dim + i] += 2000; // a row far from zero
-                check(backend, c, values);
+                check_token_embedding(backend, c, values);
             }
     });
 }
@@ -136,11 +138,11 @@ TEST_CASE("token_embedding: a row without a finite variance is NaN throughout, a
         for (int dim : {8, 9, 520})
             for (float bad : {NAN, INFINITY, -INFINITY, 1e30F}) {
                 INFO("dim " << dim << ", " << bad);
-                const Case c{2, 3, dim, true, numerics.compute, numerics.residual};
+                const TokenCase c{2, 3, dim, true, numerics.compute, numerics.residual};
                 Values values(c);
                 values.x[dim + 1] = bad;            // photo 0, token 2
                 values.position[3 * dim + 5] = bad; // token 3 of both
-                const auto y = run(backend, c, values);
+                const auto y = run_token_embedding(backend, c, values);
                 int wrong = 0;
                 for (int i = 0; i < 8 * dim; ++i)
                     wrong += std::isnan(y[i]) != (i / dim == 2 || i / dim == 3 || i / dim == 7);

@@ -11,7 +11,7 @@ using namespace yeoul::test;
 
 namespace {
 
-TopKDesc make_desc(int batch, int classes, int k) {
+TopKDesc top_k_desc(int batch, int classes, int k) {
     TopKDesc desc;
     desc.classes = classes;
     desc.k = k;
@@ -23,7 +23,7 @@ struct Result {
     std::vector<float> values, indices;
 };
 
-Result run(Backend& backend, TopK& op, int batch, int k, const std::vector<float>& x) {
+Result run_top_k(Backend& backend, TopK& op, int batch, int k, const std::vector<float>& x) {
     const int classes = static_cast<int>(x.size()) / batch;
     const DeviceTensor input(backend, DType::f32, {batch, classes}, x);
     const auto y = run_every_way(
@@ -34,10 +34,10 @@ Result run(Backend& backend, TopK& op, int batch, int k, const std::vector<float
     return {y[0], y[1]};
 }
 
-void check(Backend& backend, int batch, int classes, int k, const std::vector<float>& x) {
+void check_top_k(Backend& backend, int batch, int classes, int k, const std::vector<float>& x) {
     INFO("batch " << batch << ", classes " << classes << ", k " << k);
-    const auto op = backend.top_k(make_desc(batch, classes, k));
-    const Result y = run(backend, *op, batch, k, x);
+    const auto op = backend.top_k(top_k_desc(batch, classes, k));
+    const Result y = run_top_k(backend, *op, batch, k, x);
     const TopClasses reference = top_k(x, classes, k);
     CHECK(std::equal(y.indices.begin(), y.indices.end(), reference.indices.begin(),
                      [](float a, int b) { return a == static_cast<float>(b); }));
@@ -60,11 +60,11 @@ TEST_CASE("top_k: equals the reference at small, odd and large shapes") {
              {Case{1, 1, 1}, Case{2, 2, 1}, Case{3, 5, 5}, Case{1, 64, 64}, Case{2, 255, 7},
               Case{2, 256, 3}, Case{2, 257, 10}, Case{3, 1000, 5}}) {
             // Eighths up to 16 repeat: ties are everywhere.
-            check(backend, c.batch, c.classes, c.k,
-                  random_eighths(static_cast<size_t>(c.batch) * c.classes, 16, 71));
+            check_top_k(backend, c.batch, c.classes, c.k,
+                        random_eighths(static_cast<size_t>(c.batch) * c.classes, 16, 71));
         }
         if (kEverySize)
-            check(backend, 1, 65536, 64, random_eighths(65536, 90, 72));
+            check_top_k(backend, 1, 65536, 64, random_eighths(65536, 90, 72));
     });
 }
 
@@ -72,24 +72,24 @@ TEST_CASE("top_k: the lower index wins among equals, of either sign of zero") {
     on_each_backend([](Backend& backend) {
         std::vector<float> x(600, -3);
         x[599] = x[0] = x[256] = x[300] = -1;
-        check(backend, 1, 600, 6, x);
+        check_top_k(backend, 1, 600, 6, x);
         for (size_t i = 0; i < x.size(); ++i)
             x[i] = i % 3 == 0 ? -0.0F : 0.0F;
-        check(backend, 1, 600, 9, x);
+        check_top_k(backend, 1, 600, 9, x);
     });
 }
 
 TEST_CASE("top_k: subtracts the maximum before the exponential") {
     on_each_backend([](Backend& backend) {
-        check(backend, 1, 4, 3, {10000, 10001, 9999, -10000});
-        check(backend, 1, 3, 3, {-3e38F, -3.1e38F, -3.2e38F});
+        check_top_k(backend, 1, 4, 3, {10000, 10001, 9999, -10000});
+        check_top_k(backend, 1, 3, 3, {-3e38F, -3.1e38F, -3.2e38F});
     });
 }
 
 TEST_CASE("top_k: minus infinity is a probability of zero, and ranks last by index") {
     on_each_backend([](Backend& backend) {
-        const auto op = backend.top_k(make_desc(1, 5, 5));
-        const Result y = run(backend, *op, 1, 5, {-INFINITY, 1, -INFINITY, 2, -INFINITY});
+        const auto op = backend.top_k(top_k_desc(1, 5, 5));
+        const Result y = run_top_k(backend, *op, 1, 5, {-INFINITY, 1, -INFINITY, 2, -INFINITY});
         CHECK(y.indices == std::vector<float>{3, 1, 0, 2, 4});
         CHECK(y.values[2] == 0);
         CHECK(y.values[4] == 0);
@@ -105,8 +105,8 @@ TEST_CASE("top_k: a row without a softmax gets NaN and -1, the others their clas
         x[2 * classes] = NAN;
         x[3 * classes + 7] = INFINITY;
         std::fill_n(x.begin() + 4 * classes, classes, -INFINITY);
-        const auto op = backend.top_k(make_desc(5, classes, 3));
-        const Result y = run(backend, *op, 5, 3, x);
+        const auto op = backend.top_k(top_k_desc(5, classes, 3));
+        const Result y = run_top_k(backend, *op, 5, 3, x);
         for (size_t i = 0; i < y.values.size(); ++i) {
             CHECK(std::isnan(y.values[i]) == (i >= 3));
             CHECK((y.indices[i] == -1) == (i >= 3));
@@ -116,15 +116,15 @@ TEST_CASE("top_k: a row without a softmax gets NaN and -1, the others their clas
 
 TEST_CASE("top_k: takes fewer classes than planned") {
     on_each_backend([](Backend& backend) {
-        const auto op = backend.top_k(make_desc(1, 100, 2));
-        const Result y = run(backend, *op, 1, 2, {1, 3, 2});
+        const auto op = backend.top_k(top_k_desc(1, 100, 2));
+        const Result y = run_top_k(backend, *op, 1, 2, {1, 3, 2});
         CHECK(y.indices == std::vector<float>{1, 2});
     });
 }
 
 TEST_CASE("top_k: refuses what does not fit, by name") {
     on_each_backend([](Backend& backend) {
-        const TopKDesc desc = make_desc(2, 6, 3);
+        const TopKDesc desc = top_k_desc(2, 6, 3);
         const auto op = backend.top_k(desc);
         const DeviceTensor x(backend, DType::f32, {2, 6}), values(backend, DType::f32, {2, 3}),
             indices(backend, DType::i32, {2, 3});

@@ -8,13 +8,13 @@
 namespace yeoul::loader {
 namespace {
 
-ClipTextConfig parse(const std::string& members) {
+ClipTextConfig text_config_of(const std::string& members) {
     return parse_clip_text_config(
         "{\"model_type\": \"clip\"" + (members.empty() ? "" : ", " + members) + "}", "config.json");
 }
 
-std::string refusal(const std::string& members) {
-    return error_of(ErrorCode::model, [&] { parse(members); });
+std::string text_config_refusal(const std::string& members) {
+    return error_of(ErrorCode::model, [&] { text_config_of(members); });
 }
 
 bool noted(const ClipTextConfig& config, const std::string& note) {
@@ -24,7 +24,7 @@ bool noted(const ClipTextConfig& config, const std::string& note) {
 } // namespace
 
 TEST_CASE("text config: absent keys take transformers' defaults and are noted") {
-    const ClipTextConfig config = parse("\"text_config\": {}");
+    const ClipTextConfig config = text_config_of("\"text_config\": {}");
     CHECK(config.vocab_size == 49408);
     CHECK(config.hidden_size == 512);
     CHECK(config.intermediate_size == 2048);
@@ -37,11 +37,11 @@ TEST_CASE("text config: absent keys take transformers' defaults and are noted") 
     CHECK(config.projection_dim == 512);
     CHECK(!config.pools_largest_id());
     CHECK(noted(config, "text_config.vocab_size is absent, taken as 49408"));
-    CHECK(noted(parse(""), "text_config is absent, every key takes its default"));
+    CHECK(noted(text_config_of(""), "text_config is absent, every key takes its default"));
 }
 
 TEST_CASE("text config: text_config_dict replaces text_config, projection_dim is the top level's") {
-    const ClipTextConfig config = parse(R"("projection_dim": 768,
+    const ClipTextConfig config = text_config_of(R"("projection_dim": 768,
         "text_config": {"hidden_size": 1024, "num_attention_heads": 16, "projection_dim": 24},
         "text_config_dict": {"hidden_size": 768, "num_attention_heads": 12, "eos_token_id": 2,
                              "vocab_size": 100, "max_position_embeddings": 12,
@@ -65,17 +65,20 @@ TEST_CASE("text config: a model without text and values out of range are refused
                                                     "config.json");
                          }),
                 "model_type is \"clip_vision_model\", has no text") == "");
-    CHECK(lacks(refusal(R"("text_config": 5)"), "text_config is 5, must be an object") == "");
-    CHECK(lacks(refusal(R"("text_config": {"model_type": "siglip_text_model"})"),
+    CHECK(lacks(text_config_refusal(R"("text_config": 5)"),
+                "text_config is 5, must be an object") == "");
+    CHECK(lacks(text_config_refusal(R"("text_config": {"model_type": "siglip_text_model"})"),
                 "must be \"clip_text_model\"") == "");
-    CHECK(lacks(refusal(R"("text_config": {"vocab_size": 0})"), "text_config.vocab_size is 0") ==
-          "");
-    CHECK(lacks(refusal(R"("text_config": {"num_attention_heads": 7})"), "must divide") == "");
-    CHECK(lacks(refusal(R"("text_config": {"eos_token_id": [1, 2]})"), "eos_token_id is a list") ==
-          "");
-    CHECK(lacks(refusal(R"("text_config": {"hidden_act": "quick_gel"})"),
+    CHECK(lacks(text_config_refusal(R"("text_config": {"vocab_size": 0})"),
+                "text_config.vocab_size is 0") == "");
+    CHECK(lacks(text_config_refusal(R"("text_config": {"num_attention_heads": 7})"),
+                "must divide") == "");
+    CHECK(lacks(text_config_refusal(R"("text_config": {"eos_token_id": [1, 2]})"),
+                "eos_token_id is a list") == "");
+    CHECK(lacks(text_config_refusal(R"("text_config": {"hidden_act": "quick_gel"})"),
                 "nearest is quick_gelu") == "");
-    CHECK(lacks(refusal(R"("text_config": {"max_position_embeddings": 1})"), "is 1") == "");
+    CHECK(lacks(text_config_refusal(R"("text_config": {"max_position_embeddings": 1})"), "is 1") ==
+          "");
 }
 
 } // namespace yeoul::loader

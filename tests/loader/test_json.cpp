@@ -6,7 +6,7 @@
 namespace yeoul::loader {
 namespace {
 
-std::string refusal(std::string_view text) {
+std::string json_refusal(std::string_view text) {
     return error_of(ErrorCode::model, [&] { parse_json(text, "file"); });
 }
 
@@ -36,34 +36,35 @@ TEST_CASE("json: integers keep 63 bits, larger ones are no integers") {
 }
 
 TEST_CASE("json: broken text is refused with line and column") {
-    CHECK(refusal("{\n \"a\": }") == "file: not valid JSON at line 2, column 7");
-    CHECK(lacks(refusal(""), "file: not valid JSON at line 1") == "");
+    CHECK(json_refusal("{\n \"a\": }") == "file: not valid JSON at line 2, column 7");
+    CHECK(lacks(json_refusal(""), "file: not valid JSON at line 1") == "");
     for (const char* text : {"{", "[1,]", "{\"a\":1,}", "01", "nul", "\"\xff\"", "1e999", "NaN",
                              "// c\n1", "1 2", "'a'", "\"\t\""}) {
         CAPTURE(text);
-        CHECK(lacks(refusal(text), "not valid JSON at line 1, column") == "");
+        CHECK(lacks(json_refusal(text), "not valid JSON at line 1, column") == "");
     }
-    CHECK(refusal(std::string_view("1\0x", 3)) ==
+    CHECK(json_refusal(std::string_view("1\0x", 3)) ==
           "file: not valid JSON, a zero byte at line 1, column 2");
 }
 
 TEST_CASE("json: a name twice in one object is refused, the same name in two objects is not") {
-    CHECK(refusal(R"({"a":{"b":1,"c":2,"b":3}})") ==
+    CHECK(json_refusal(R"({"a":{"b":1,"c":2,"b":3}})") ==
           "file: the name \"b\" occurs twice in one object");
     CHECK(parse_json(R"({"a":{"a":1},"b":{"a":1}})", "file").object()->size() == 2);
 }
 
 TEST_CASE("json: 32 levels are read, 33 are refused") {
     CHECK(parse_json(std::string(32, '[') + std::string(32, ']'), "file").array() != nullptr);
-    CHECK(lacks(refusal(std::string(33, '[') + std::string(33, ']')), "more than 32 levels") == "");
-    CHECK(lacks(refusal(std::string(1'000'000, '[')), "more than 32 levels") == "");
+    CHECK(lacks(json_refusal(std::string(33, '[') + std::string(33, ']')), "more than 32 levels") ==
+          "");
+    CHECK(lacks(json_refusal(std::string(1'000'000, '[')), "more than 32 levels") == "");
 }
 
 TEST_CASE("json: ten million values are the limit") {
     std::string text = "[1";
     for (int i = 0; i < 10'000'000; ++i)
         text += ",1";
-    CHECK(lacks(refusal(text + "]"), "more than 10000000 values") == "");
+    CHECK(lacks(json_refusal(text + "]"), "more than 10000000 values") == "");
 }
 
 TEST_CASE("json: a quoted string comes back the same, bad bytes become U+FFFD") {

@@ -13,7 +13,7 @@
 namespace yeoul::loader {
 namespace {
 
-std::string refusal(const std::filesystem::path& path) {
+std::string mapping_refusal(const std::filesystem::path& path) {
     return error_of(ErrorCode::not_found, [&] { MappedFile file(path); });
 }
 
@@ -37,16 +37,16 @@ TEST_CASE("mapped file: an empty file is an empty span") {
 
 TEST_CASE("mapped file: what cannot be mapped is refused with the reason") {
     const ScratchDirectory scratch;
-    CHECK(lacks(refusal(scratch / "none"), "none: No such file or directory") == "");
-    CHECK(lacks(refusal(scratch.path()), "it is a directory") == "");
+    CHECK(lacks(mapping_refusal(scratch / "none"), "none: No such file or directory") == "");
+    CHECK(lacks(mapping_refusal(scratch.path()), "it is a directory") == "");
     REQUIRE(::mkfifo((scratch / "pipe").c_str(), 0600) == 0);
-    CHECK(lacks(refusal(scratch / "pipe"), "not a regular file") == "");
+    CHECK(lacks(mapping_refusal(scratch / "pipe"), "not a regular file") == "");
     std::filesystem::create_symlink("loop", scratch / "loop");
-    CHECK(lacks(refusal(scratch / "loop"), "Too many levels") == "");
+    CHECK(lacks(mapping_refusal(scratch / "loop"), "Too many levels") == "");
     if (::geteuid() != 0) { // root reads everything
         put_file(scratch / "secret", "x");
         std::filesystem::permissions(scratch / "secret", std::filesystem::perms::none);
-        CHECK(lacks(refusal(scratch / "secret"), "Permission denied") == "");
+        CHECK(lacks(mapping_refusal(scratch / "secret"), "Permission denied") == "");
     }
 }
 

@@ -8,17 +8,17 @@
 namespace yeoul::loader {
 namespace {
 
-ModelConfig parse(const std::string& json) {
+ModelConfig config_of(const std::string& json) {
     return parse_model_config(json, "config.json");
 }
 
-std::string refusal(const std::string& json) {
-    return error_of(ErrorCode::model, [&] { parse(json); });
+std::string config_refusal(const std::string& json) {
+    return error_of(ErrorCode::model, [&] { config_of(json); });
 }
 
 ModelConfig vision(const std::string& members) {
-    return parse("{\"model_type\":\"clip_vision_model\"" + (members.empty() ? "" : "," + members) +
-                 "}");
+    return config_of("{\"model_type\":\"clip_vision_model\"" +
+                     (members.empty() ? "" : "," + members) + "}");
 }
 
 bool noted(const ModelConfig& config, const std::string& note) {
@@ -26,7 +26,7 @@ bool noted(const ModelConfig& config, const std::string& note) {
 }
 
 TEST_CASE("model config: clip_vision_model with every key at the top level") {
-    const ModelConfig config = parse(R"({
+    const ModelConfig config = config_of(R"({
         "architectures": ["CLIPVisionModelWithProjection"], "attention_dropout": 0.0,
         "dtype": "float32", "hidden_act": "gelu", "hidden_size": 1024, "image_size": 336,
         "initializer_factor": 1.0, "initializer_range": 0.02, "intermediate_size": 4096,
@@ -70,7 +70,7 @@ TEST_CASE("model config: absent keys take transformers' defaults and are noted")
 }
 
 TEST_CASE("model config: clip takes vision_config and the projection of the top level") {
-    const ModelConfig config = parse(R"({"architectures": ["CLIPModel"], "model_type": "clip",
+    const ModelConfig config = config_of(R"({"architectures": ["CLIPModel"], "model_type": "clip",
         "projection_dim": 1024, "text_config": {"hidden_size": 99, "model_type": "clip_text_model"},
         "vision_config": {"hidden_size": 1280, "num_attention_heads": 16, "hidden_act": "gelu",
                           "model_type": "clip_vision_model", "patch_size": 14}})");
@@ -83,7 +83,7 @@ TEST_CASE("model config: clip takes vision_config and the projection of the top 
 
 TEST_CASE("model config: clip of CLIPVisionModelWithProjection has the nested projection") {
     const ModelConfig config =
-        parse(R"({"architectures": ["CLIPVisionModelWithProjection"], "model_type": "clip",
+        config_of(R"({"architectures": ["CLIPVisionModelWithProjection"], "model_type": "clip",
                   "projection_dim": 1024, "vision_config": {"projection_dim": 640}})");
     CHECK(config.clip_vision.projection_dim == 640);
 }
@@ -92,7 +92,7 @@ TEST_CASE("model config: clip without vision_config is B/32") {
     for (const char* json : {R"({"model_type":"clip"})",
                              R"({"model_type":"clip","vision_config":null,"architectures":null})",
                              R"({"model_type":"clip","vision_config_dict":null})"}) {
-        const ModelConfig config = parse(json);
+        const ModelConfig config = config_of(json);
         CHECK(config.clip_vision.hidden_size == 768);
         CHECK(config.clip_vision.projection_dim == 512);
         CHECK(noted(config, "vision_config is absent, every key takes its default"));
@@ -102,7 +102,7 @@ TEST_CASE("model config: clip without vision_config is B/32") {
 
 // What transformers 5.23 gives for this very file: 768, 12 heads, patch 14.
 TEST_CASE("model config: vision_config_dict replaces vision_config whole, with defaults") {
-    const ModelConfig config = parse(R"({"model_type":"clip",
+    const ModelConfig config = config_of(R"({"model_type":"clip",
         "vision_config":{"hidden_size":1024,"num_attention_heads":16,"patch_size":16},
         "vision_config_dict":{"patch_size":14}})");
     CHECK(config.clip_vision.patch_size == 14);
@@ -110,7 +110,7 @@ TEST_CASE("model config: vision_config_dict replaces vision_config whole, with d
     CHECK(config.clip_vision.num_attention_heads == 12);
     CHECK(noted(config, "vision_config_dict (legacy) replaces vision_config"));
     const ModelConfig alone =
-        parse(R"({"model_type":"clip","vision_config_dict":{"patch_size":16}})");
+        config_of(R"({"model_type":"clip","vision_config_dict":{"patch_size":16}})");
     CHECK(alone.clip_vision.patch_size == 16);
 }
 
@@ -170,34 +170,38 @@ TEST_CASE("model config: every bad value is refused with key and value") {
 }
 
 TEST_CASE("model config: nested keys are named with their path") {
-    CHECK(lacks(refusal(R"({"model_type":"clip","vision_config":{"patch_size":0}})"),
+    CHECK(lacks(config_refusal(R"({"model_type":"clip","vision_config":{"patch_size":0}})"),
                 "config.json: vision_config.patch_size is 0") == "");
-    CHECK(lacks(refusal(R"({"model_type":"clip","vision_config_dict":{"patch_size":0}})"),
+    CHECK(lacks(config_refusal(R"({"model_type":"clip","vision_config_dict":{"patch_size":0}})"),
                 "config.json: vision_config_dict.patch_size is 0") == "");
-    CHECK(lacks(refusal(R"({"model_type":"clip","vision_config":[]})"),
+    CHECK(lacks(config_refusal(R"({"model_type":"clip","vision_config":[]})"),
                 "vision_config is a list, must be an object") == "");
-    CHECK(lacks(refusal(R"({"model_type":"clip","vision_config":{"model_type":"siglip_vision"}})"),
+    CHECK(lacks(config_refusal(
+                    R"({"model_type":"clip","vision_config":{"model_type":"siglip_vision"}})"),
                 "vision_config.model_type is \"siglip_vision\"") == "");
-    CHECK(lacks(refusal(R"({"model_type":"clip","projection_dim":"512"})"),
+    CHECK(lacks(config_refusal(R"({"model_type":"clip","projection_dim":"512"})"),
                 "config.json: projection_dim is \"512\"") == "");
 }
 
 TEST_CASE("model config: an unknown family is refused with the known ones and the nearest") {
-    const std::string message = refusal(R"({"model_type":"clip_visoin_model"})");
+    const std::string message = config_refusal(R"({"model_type":"clip_visoin_model"})");
     CHECK(lacks(message, "model_type is \"clip_visoin_model\", known are clip, clip_vision_model; "
                          "nearest is clip_vision_model") == "");
-    CHECK(lacks(refusal(R"({"model_type":"llama"})"), "known are clip, clip_vision_model") == "");
-    CHECK(refusal(R"({"model_type":"llama"})").find("nearest") == std::string::npos);
-    CHECK(lacks(refusal("{}"), "model_type is absent, known are clip") == "");
-    CHECK(lacks(refusal(R"({"model_type":7})"), "model_type is 7") == "");
-    CHECK(lacks(refusal(R"({"architecture":"vit_base_patch16_224"})"),
+    CHECK(lacks(config_refusal(R"({"model_type":"llama"})"), "known are clip, clip_vision_model") ==
+          "");
+    CHECK(config_refusal(R"({"model_type":"llama"})").find("nearest") == std::string::npos);
+    CHECK(lacks(config_refusal("{}"), "model_type is absent, known are clip") == "");
+    CHECK(lacks(config_refusal(R"({"model_type":7})"), "model_type is 7") == "");
+    CHECK(lacks(config_refusal(R"({"architecture":"vit_base_patch16_224"})"),
                 "a timm directory (architecture \"vit_base_patch16_224\") is not supported") == "");
 }
 
 TEST_CASE("model config: broken files") {
-    CHECK(lacks(refusal("{\"model_type\": clip}"), "config.json: not valid JSON at line 1") == "");
-    CHECK(lacks(refusal("[]"), "config.json: is a list, must be an object") == "");
-    CHECK(lacks(refusal(R"({"model_type":"clip","model_type":"clip"})"), "occurs twice") == "");
+    CHECK(lacks(config_refusal("{\"model_type\": clip}"),
+                "config.json: not valid JSON at line 1") == "");
+    CHECK(lacks(config_refusal("[]"), "config.json: is a list, must be an object") == "");
+    CHECK(lacks(config_refusal(R"({"model_type":"clip","model_type":"clip"})"), "occurs twice") ==
+          "");
 }
 
 TEST_CASE("model config: read from a directory") {

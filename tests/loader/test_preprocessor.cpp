@@ -8,12 +8,12 @@
 namespace yeoul::loader {
 namespace {
 
-Preprocessor parse(const std::string& members) {
+Preprocessor preprocessor_of(const std::string& members) {
     return parse_preprocessor("{" + members + "}", "preprocessor_config.json");
 }
 
-std::string refusal(const std::string& members) {
-    return error_of(ErrorCode::model, [&] { parse(members); });
+std::string preprocessor_refusal(const std::string& members) {
+    return error_of(ErrorCode::model, [&] { preprocessor_of(members); });
 }
 
 bool noted(const Preprocessor& preprocessor, const std::string& note) {
@@ -46,15 +46,15 @@ void check_current(const Preprocessor& current) {
 }
 
 TEST_CASE("preprocessor: the current form, flat and nested") {
-    check_current(parse(kCurrent));
-    check_current(parse("\"image_processor\": {" + kCurrent +
-                        "}, "
-                        "\"processor_class\": \"X\""));
+    check_current(preprocessor_of(kCurrent));
+    check_current(preprocessor_of("\"image_processor\": {" + kCurrent +
+                                  "}, "
+                                  "\"processor_class\": \"X\""));
 }
 
 // The file of openai/clip-vit-base-patch32: ints, no do_rescale.
 TEST_CASE("preprocessor: the legacy form of CLIP") {
-    const Preprocessor legacy = parse(R"("crop_size": 224, "do_center_crop": true,
+    const Preprocessor legacy = preprocessor_of(R"("crop_size": 224, "do_center_crop": true,
         "do_normalize": true, "do_resize": true, "feature_extractor_type": "CLIPFeatureExtractor",
         "image_mean": [0.48145466, 0.4578275, 0.40821073],
         "image_std": [0.26862954, 0.26130258, 0.27577711], "resample": 3, "size": 224)");
@@ -73,7 +73,7 @@ TEST_CASE("preprocessor: the legacy form of CLIP") {
 }
 
 TEST_CASE("preprocessor: an empty file has CLIPImageProcessor's defaults, all noted") {
-    const Preprocessor empty = parse("");
+    const Preprocessor empty = preprocessor_of("");
     CHECK(empty.resize == Preprocessor::Resize::shortest_edge);
     CHECK(empty.shortest_edge == 224);
     CHECK(empty.resample == Resample::bicubic);
@@ -88,36 +88,37 @@ TEST_CASE("preprocessor: an empty file has CLIPImageProcessor's defaults, all no
 
 TEST_CASE("preprocessor: sizes as object, list and int") {
     const Preprocessor object =
-        parse(R"("size":{"height":200,"width":300},"do_center_crop":false)");
+        preprocessor_of(R"("size":{"height":200,"width":300},"do_center_crop":false)");
     CHECK(object.resize == Preprocessor::Resize::exact);
     CHECK(object.output_height() == 200);
     CHECK(object.output_width() == 300);
-    CHECK(parse(R"("size":[200,300],"do_center_crop":false)").output_width() == 300);
+    CHECK(preprocessor_of(R"("size":[200,300],"do_center_crop":false)").output_width() == 300);
     const Preprocessor square =
-        parse(R"("size":256,"default_to_square":true,"do_center_crop":false)");
+        preprocessor_of(R"("size":256,"default_to_square":true,"do_center_crop":false)");
     CHECK(square.resize == Preprocessor::Resize::exact);
     CHECK(square.output_height() == 256);
     CHECK(square.output_width() == 256);
-    CHECK(parse(R"("size":256,"default_to_square":false)").shortest_edge == 256);
-    CHECK(parse(R"("crop_size":[100,90])").output_width() == 90);
+    CHECK(preprocessor_of(R"("size":256,"default_to_square":false)").shortest_edge == 256);
+    CHECK(preprocessor_of(R"("crop_size":[100,90])").output_width() == 90);
 }
 
 TEST_CASE("preprocessor: without resize the crop fixes the size") {
-    const Preprocessor crop = parse(R"("do_resize":false,"crop_size":64,"resample":0)");
+    const Preprocessor crop = preprocessor_of(R"("do_resize":false,"crop_size":64,"resample":0)");
     CHECK(crop.resize == Preprocessor::Resize::none);
     CHECK(crop.output_height() == 64);
 }
 
 TEST_CASE("preprocessor: a null step is off, as in transformers") {
-    const Preprocessor off = parse(R"("do_rescale":null,"do_normalize":null)");
+    const Preprocessor off = preprocessor_of(R"("do_rescale":null,"do_normalize":null)");
     CHECK(!off.rescale);
     CHECK(!off.normalize);
     CHECK(noted(off, "do_rescale is null, taken as false"));
-    CHECK(lacks(refusal(R"("do_center_crop":null)"), "leaves the output size open") == "");
+    CHECK(lacks(preprocessor_refusal(R"("do_center_crop":null)"), "leaves the output size open") ==
+          "");
 }
 
 TEST_CASE("preprocessor: what is switched off is not read") {
-    const Preprocessor off = parse(
+    const Preprocessor off = preprocessor_of(
         R"("do_normalize":false,"image_std":[0,0,0],"do_rescale":false,"rescale_factor":"x",
            "do_center_crop":false,"crop_size":null,"size":{"height":8,"width":8})");
     CHECK(!off.normalize);
@@ -125,17 +126,17 @@ TEST_CASE("preprocessor: what is switched off is not read") {
 }
 
 TEST_CASE("preprocessor: mean and deviation as one number, steps that are off or null") {
-    const Preprocessor one = parse(R"("image_mean":0.5,"image_std":1,"do_pad":false,
+    const Preprocessor one = preprocessor_of(R"("image_mean":0.5,"image_std":1,"do_pad":false,
         "pad_size":null,"crop_pct":null,"device":null,"do_reduce_labels":null)");
     CHECK(one.mean == std::array<double, 3>{0.5, 0.5, 0.5});
     CHECK(one.std == std::array<double, 3>{1, 1, 1});
-    CHECK(parse(R"("image_mean":[0,-0.5,0])").mean[1] == -0.5);
+    CHECK(preprocessor_of(R"("image_mean":[0,-0.5,0])").mean[1] == -0.5);
 }
 
 TEST_CASE("preprocessor: notes tell what is done differently") {
-    CHECK(noted(parse(R"("do_convert_rgb":false)"),
+    CHECK(noted(preprocessor_of(R"("do_convert_rgb":false)"),
                 "do_convert_rgb is false, photos become RGB all the same"));
-    CHECK(noted(parse(R"("image_processor_type":"CLIPImageProcessorFast")"),
+    CHECK(noted(preprocessor_of(R"("image_processor_type":"CLIPImageProcessorFast")"),
                 "CLIPImageProcessorFast is computed as CLIPImageProcessor with Pillow"));
 }
 
@@ -197,7 +198,7 @@ TEST_CASE("preprocessor: what is not supported or leaves the size open is refuse
              {R"("image_processor":{"resample":0})", "image_processor.resample is 0, nearest"},
          }) {
         CAPTURE(wrong.members);
-        const std::string message = refusal(wrong.members);
+        const std::string message = preprocessor_refusal(wrong.members);
         CHECK(lacks(message, "preprocessor_config.json: ") == "");
         CHECK(lacks(message, wrong.part) == "");
     }

@@ -11,17 +11,17 @@ const std::string kHeader =
     R"("b":{"dtype":"U8","shape":[3],"data_offsets":[24,27]}})";
 const std::string kData = "0123456789abcdefghijklmnXYZ";
 
-Safetensors parse(const std::vector<std::byte>& bytes) {
+Safetensors safetensors_of(const std::vector<std::byte>& bytes) {
     return Safetensors::parse(bytes, "file");
 }
 
-std::string refusal(const std::string& image) {
+std::string safetensors_refusal(const std::string& image) {
     const auto bytes = exact_bytes(image);
-    return error_of(ErrorCode::model, [&] { parse(bytes); });
+    return error_of(ErrorCode::model, [&] { safetensors_of(bytes); });
 }
 
-std::string refusal(const std::string& header, const std::string& data) {
-    return refusal(safetensors_image(header, data));
+std::string safetensors_refusal(const std::string& header, const std::string& data) {
+    return safetensors_refusal(safetensors_image(header, data));
 }
 
 // The entry of one tensor.
@@ -32,7 +32,7 @@ std::string entry(const std::string& dtype, const std::string& shape, const std:
 
 TEST_CASE("safetensors: hands out names, dtypes, shapes, data and metadata") {
     const auto bytes = exact_bytes(safetensors_image(kHeader, kData));
-    const Safetensors file = parse(bytes);
+    const Safetensors file = safetensors_of(bytes);
     REQUIRE(file.tensors().size() == 2);
     const TensorInfo* a = file.find("a");
     REQUIRE(a != nullptr);
@@ -51,12 +51,12 @@ TEST_CASE("safetensors: takes white space around the header, any order, scalars,
                                ",\"e\":" + entry("F32", "[0,7]", "[2,2]") +
                                ",\"h\":" + entry("BF16", "[1]", "[0,2]") + "}   ";
     const auto bytes = exact_bytes(safetensors_image(header, "hhssssssss"));
-    const Safetensors file = parse(bytes);
+    const Safetensors file = safetensors_of(bytes);
     CHECK(file.find("s")->shape.empty());
     CHECK(text_of(file.find("s")->data) == "ssssssss");
     CHECK(file.find("e")->data.empty());
     CHECK(text_of(file.find("h")->data) == "hh");
-    CHECK(parse(exact_bytes(safetensors_image("{}", ""))).tensors().empty());
+    CHECK(safetensors_of(exact_bytes(safetensors_image("{}", ""))).tensors().empty());
 }
 
 TEST_CASE("safetensors: knows the size of every dtype of the format") {
@@ -76,11 +76,11 @@ TEST_CASE("safetensors: knows the size of every dtype of the format") {
         const std::string size = std::to_string(known.bytes);
         const std::string header = "{\"x\":" + entry(known.dtype, shape, "[0," + size + "]") + "}";
         const std::string data(static_cast<size_t>(known.bytes), 'x');
-        CHECK(parse(exact_bytes(safetensors_image(header, data))).tensors().size() == 1);
+        CHECK(safetensors_of(exact_bytes(safetensors_image(header, data))).tensors().size() == 1);
         const std::string more =
             "{\"x\":" + entry(known.dtype, shape, "[0," + std::to_string(known.bytes + 1) + "]") +
             "}";
-        CHECK(lacks(refusal(more, data + "x"), "takes " + size + " bytes") == "");
+        CHECK(lacks(safetensors_refusal(more, data + "x"), "takes " + size + " bytes") == "");
     }
 }
 
@@ -150,33 +150,35 @@ TEST_CASE("safetensors: refuses every header that breaks a rule, with the tensor
     };
     for (const Wrong& wrong : all) {
         CAPTURE(wrong.header);
-        const std::string message = refusal(wrong.header, wrong.data);
+        const std::string message = safetensors_refusal(wrong.header, wrong.data);
         CHECK(lacks(message, wrong.part) == "");
         CHECK(message.rfind("file", 0) == 0);
     }
 }
 
 TEST_CASE("safetensors: refuses a header length beyond the file or the limit") {
-    CHECK(lacks(refusal(""), "it has 0 bytes") == "");
-    CHECK(lacks(refusal("1234567"), "it has 7 bytes") == "");
+    CHECK(lacks(safetensors_refusal(""), "it has 0 bytes") == "");
+    CHECK(lacks(safetensors_refusal("1234567"), "it has 7 bytes") == "");
     const auto with_length = [](uint64_t length) {
         std::string image = safetensors_image("{}", "");
         std::memcpy(image.data(), &length, 8);
         return image;
     };
-    CHECK(lacks(refusal(with_length(3)), "header of 3 bytes is longer than the file of 10") == "");
-    CHECK(lacks(refusal(with_length(100'000'000)), "longer than the file") == "");
-    CHECK(lacks(refusal(with_length(100'000'001)), "above the limit of 100000000") == "");
-    CHECK(lacks(refusal(with_length(UINT64_MAX)), "above the limit") == "");
+    CHECK(lacks(safetensors_refusal(with_length(3)),
+                "header of 3 bytes is longer than the file of 10") == "");
+    CHECK(lacks(safetensors_refusal(with_length(100'000'000)), "longer than the file") == "");
+    CHECK(lacks(safetensors_refusal(with_length(100'000'001)), "above the limit of 100000000") ==
+          "");
+    CHECK(lacks(safetensors_refusal(with_length(UINT64_MAX)), "above the limit") == "");
 }
 
 TEST_CASE("safetensors: refuses a file cut at any byte") {
     const std::string image = safetensors_image(kHeader, kData);
     for (size_t size = 0; size < image.size(); ++size) {
         CAPTURE(size);
-        CHECK(refusal(image.substr(0, size)) != "");
+        CHECK(safetensors_refusal(image.substr(0, size)) != "");
     }
-    CHECK(lacks(refusal(image + "x"), "cover 27 bytes of data and it has 28") == "");
+    CHECK(lacks(safetensors_refusal(image + "x"), "cover 27 bytes of data and it has 28") == "");
 }
 
 TEST_CASE("safetensors: one changed byte gives an error or the same data, never a crash") {
@@ -188,7 +190,7 @@ TEST_CASE("safetensors: one changed byte gives an error or the same data, never 
             changed[at] = static_cast<char>(value);
             const auto bytes = exact_bytes(changed);
             try {
-                const Safetensors file = parse(bytes);
+                const Safetensors file = safetensors_of(bytes);
                 ++accepted;
                 // A name, a metadata text or a dtype of the same size may change; the bytes of the
                 // tensors may not.
@@ -213,7 +215,7 @@ TEST_CASE("safetensors: one changed byte gives an error or the same data, never 
 
 TEST_CASE("safetensors: a hostile name is shown short and without control characters") {
     const std::string name = "\\u0000\\n\\u001b[2J" + std::string(1000, 'n');
-    const std::string message = refusal("{\"" + name + "\":1}", "");
+    const std::string message = safetensors_refusal("{\"" + name + "\":1}", "");
     CHECK(message.size() < 300);
     CHECK(lacks(message, "\\x00\\x0a\\x1b[2J") == "");
     CHECK(message.find('\n') == std::string::npos);

@@ -21,7 +21,7 @@ std::string letters(const std::vector<std::string>& names) {
     return safetensors_image("{" + header + "}", data);
 }
 
-std::string refusal(const fs::path& directory) {
+std::string directory_refusal(const fs::path& directory) {
     return error_of(ErrorCode::model, [&] { Safetensors::open_directory(directory); });
 }
 
@@ -87,15 +87,16 @@ TEST_CASE("model directory: several files without an index are refused by name")
     const ScratchDirectory scratch;
     put_file(scratch / "b.safetensors", letters({"b"}));
     put_file(scratch / "a.safetensors", letters({"a"}));
-    CHECK(lacks(refusal(scratch.path()), "(a.safetensors, b.safetensors) and no model.safetensors"
-                                         ".index.json") == "");
+    CHECK(lacks(directory_refusal(scratch.path()),
+                "(a.safetensors, b.safetensors) and no model.safetensors"
+                ".index.json") == "");
 }
 
 TEST_CASE("model directory: pickles only are refused with the converter") {
     for (const char* name : {"pytorch_model.bin", "pytorch_model-00001-of-00002.bin"}) {
         const ScratchDirectory scratch;
         put_file(scratch / name, "");
-        const std::string message = refusal(scratch.path());
+        const std::string message = directory_refusal(scratch.path());
         CHECK(lacks(message, "only PyTorch pickles") == "");
         CHECK(lacks(message, "python3 -c \"import glob, torch;") == "");
         CHECK(message.find('\n') == std::string::npos);
@@ -104,52 +105,54 @@ TEST_CASE("model directory: pickles only are refused with the converter") {
 
 TEST_CASE("model directory: missing, a file, empty") {
     const ScratchDirectory scratch;
-    CHECK(lacks(refusal(scratch / "none"), "none does not exist") == "");
+    CHECK(lacks(directory_refusal(scratch / "none"), "none does not exist") == "");
     put_file(scratch / "file", "");
-    CHECK(lacks(refusal(scratch / "file"), "file is a file, give the folder") == "");
+    CHECK(lacks(directory_refusal(scratch / "file"), "file is a file, give the folder") == "");
     fs::create_directory(scratch / "empty");
-    CHECK(lacks(refusal(scratch / "empty"), "empty: holds no *.safetensors file") == "");
+    CHECK(lacks(directory_refusal(scratch / "empty"), "empty: holds no *.safetensors file") == "");
 }
 
 TEST_CASE("model directory: a model.safetensors that is a folder is a model error") {
     const ScratchDirectory scratch;
     fs::create_directory(scratch / "model.safetensors");
-    CHECK(lacks(refusal(scratch.path()), "model.safetensors: it is a directory") == "");
+    CHECK(lacks(directory_refusal(scratch.path()), "model.safetensors: it is a directory") == "");
 }
 
 TEST_CASE("sharded index: a shard that is missing or broken is named") {
     Sharded sharded;
     fs::remove(sharded.scratch / kSecond);
-    CHECK(lacks(refusal(sharded.scratch.path()),
+    CHECK(lacks(directory_refusal(sharded.scratch.path()),
                 "names \"model-00002-of-00002.safetensors\", which is missing") == "");
     put_file(sharded.scratch / kSecond, letters({"c"}) + "x");
-    CHECK(lacks(refusal(sharded.scratch.path()),
+    CHECK(lacks(directory_refusal(sharded.scratch.path()),
                 "model-00002-of-00002.safetensors: its tensors cover 1 bytes") == "");
 }
 
 TEST_CASE("sharded index: must put every tensor where it is") {
     SUBCASE("a tensor that no shard holds") {
         const Sharded sharded(kWeightMap + R"(,"d":"model-00002-of-00002.safetensors")");
-        CHECK(lacks(refusal(sharded.scratch.path()),
+        CHECK(lacks(directory_refusal(sharded.scratch.path()),
                     "00002.safetensors: does not hold tensor \"d\"") == "");
     }
     SUBCASE("a tensor that the other shard holds") {
         const Sharded sharded(kWeightMap, {"a"}, {"b", "c"});
-        CHECK(lacks(refusal(sharded.scratch.path()),
+        CHECK(lacks(directory_refusal(sharded.scratch.path()),
                     "model-00001-of-00002.safetensors: does not hold tensor \"b\"") == "");
     }
     SUBCASE("a tensor in both") {
         const Sharded sharded(kWeightMap, {"a", "b"}, {"b", "c"});
-        CHECK(lacks(refusal(sharded.scratch.path()),
+        CHECK(lacks(directory_refusal(sharded.scratch.path()),
                     "model-00002-of-00002.safetensors: holds tensor \"b\", which the index") == "");
     }
     SUBCASE("a tensor that the index leaves out") {
         const Sharded sharded(kWeightMap, {"a", "b", "x"}, {"c"});
-        CHECK(lacks(refusal(sharded.scratch.path()), "holds tensor \"x\", which the index") == "");
+        CHECK(lacks(directory_refusal(sharded.scratch.path()),
+                    "holds tensor \"x\", which the index") == "");
     }
     SUBCASE("a tensor twice in the index") {
         const Sharded sharded(kWeightMap + R"(,"a":"model-00002-of-00002.safetensors")");
-        CHECK(lacks(refusal(sharded.scratch.path()), "the name \"a\" occurs twice") == "");
+        CHECK(lacks(directory_refusal(sharded.scratch.path()), "the name \"a\" occurs twice") ==
+              "");
     }
 }
 
@@ -163,7 +166,8 @@ TEST_CASE("sharded index: a shard name cannot lead out of the directory") {
           std::string("x.safetensors\\u0000.json"), std::string("..\\\\x.safetensors")}) {
         CAPTURE(name);
         put_file(outer / "model" / kIndex, index_of("\"a\":\"" + name + "\""));
-        CHECK(lacks(refusal(outer / "model"), "must be the name of a file beside the index") == "");
+        CHECK(lacks(directory_refusal(outer / "model"),
+                    "must be the name of a file beside the index") == "");
     }
 }
 
@@ -171,7 +175,7 @@ TEST_CASE("sharded index: its form is checked") {
     const ScratchDirectory scratch;
     const auto message = [&](const std::string& text) {
         put_file(scratch / kIndex, text);
-        return refusal(scratch.path());
+        return directory_refusal(scratch.path());
     };
     CHECK(lacks(message("{"), "index.json: not valid JSON at line 1") == "");
     CHECK(lacks(message("[]"), "has no object weight_map") == "");

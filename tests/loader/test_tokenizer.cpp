@@ -60,7 +60,7 @@ TokenizerTexts small_texts() {
             .special_tokens = {}};
 }
 
-std::string refusal(const TokenizerTexts& texts) {
+std::string tokenizer_refusal(const TokenizerTexts& texts) {
     return error_of(ErrorCode::model, [&] { Tokenizer(parse_tokenizer(texts, "m")); });
 }
 
@@ -70,7 +70,7 @@ std::string refusal_with(const std::string& what, const std::string& by) {
     const size_t at = texts.tokenizer.find(what);
     REQUIRE(at != std::string::npos);
     texts.tokenizer.replace(at, what.size(), by);
-    return refusal(texts);
+    return tokenizer_refusal(texts);
 }
 
 } // namespace
@@ -182,7 +182,8 @@ TEST_CASE("tokenizer: text that is not UTF-8 is refused with the byte") {
 }
 
 TEST_CASE("tokenizer: files that are not CLIP's tokenizer are refused by what is wrong") {
-    CHECK(lacks(refusal({}), "neither tokenizer.json nor vocab.json with merges.txt") == "");
+    CHECK(lacks(tokenizer_refusal({}), "neither tokenizer.json nor vocab.json with merges.txt") ==
+          "");
     CHECK(lacks(refusal_with("\"BPE\"", "\"Unigram\""), "type is \"Unigram\"") == "");
     CHECK(lacks(refusal_with("\"</w>\"", "\"\""), "end_of_word_suffix is \"\"") == "");
     CHECK(lacks(refusal_with("\"a\": 0", "\"a\": -1"), "the id of \"a\" is -1") == "");
@@ -207,15 +208,15 @@ TEST_CASE("tokenizer: files that are not CLIP's tokenizer are refused by what is
                 "has lstrip, which is not supported") == "");
     TokenizerTexts left = small_texts();
     left.config = R"({"padding_side": "left"})";
-    CHECK(lacks(refusal(left), "padding_side is \"left\"") == "");
+    CHECK(lacks(tokenizer_refusal(left), "padding_side is \"left\"") == "");
     TokenizerTexts named = small_texts();
     named.config = R"({"pad_token": "[PAD]"})";
-    CHECK(lacks(refusal(named), "pad_token \"[PAD]\" is not in the vocabulary") == "");
-    CHECK(lacks(refusal({.tokenizer = {},
-                         .vocabulary = R"({"a": 0})",
-                         .merges = "#version: 0.2\na b c\n",
-                         .config = {},
-                         .special_tokens = {}}),
+    CHECK(lacks(tokenizer_refusal(named), "pad_token \"[PAD]\" is not in the vocabulary") == "");
+    CHECK(lacks(tokenizer_refusal({.tokenizer = {},
+                                   .vocabulary = R"({"a": 0})",
+                                   .merges = "#version: 0.2\na b c\n",
+                                   .config = {},
+                                   .special_tokens = {}}),
                 "line 2 is \"a b c\"") == "");
 }
 

@@ -10,7 +10,7 @@ using namespace yeoul::serve;
 
 namespace {
 
-InferRequest parse(std::string_view body, std::string_view json_bytes = "") {
+InferRequest infer_request_of(std::string_view body, std::string_view json_bytes = "") {
     return parse_infer_request({reinterpret_cast<const uint8_t*>(body.data()), body.size()},
                                json_bytes);
 }
@@ -18,7 +18,7 @@ InferRequest parse(std::string_view body, std::string_view json_bytes = "") {
 /// Parses `json` followed by `binary`, with the header that says where one ends.
 InferRequest parse_binary(const std::string& json, const std::string& binary) {
     const std::string body = json + binary;
-    return parse(body, std::to_string(json.size()));
+    return infer_request_of(body, std::to_string(json.size()));
 }
 
 std::string element(const std::string& bytes) {
@@ -50,7 +50,7 @@ std::string message_of(const std::function<void()>& call) {
 } // namespace
 
 TEST_CASE("infer request: JSON tensors, nested or flat, with id, outputs and parameters") {
-    const InferRequest request = parse(
+    const InferRequest request = infer_request_of(
         R"({"id":"42","parameters":{"binary_data_output":true,"timeout":"1500","priority":1,
         "anything":{"a":1}},"inputs":[{"name":"IMAGE","datatype":"BYTES","shape":[2,1],
         "data":[["a"],["b"]]},{"name":"x","datatype":"FP32","shape":[2,2],"data":[1,2.5,true,-4]}],
@@ -74,7 +74,7 @@ TEST_CASE("infer request: binary elements are where the body has them") {
     const std::string data = element("first") + element("") + element("third");
     const std::string json = bytes_input("[3,1]", data.size());
     const std::string body = json + data;
-    const InferRequest request = parse(body, std::to_string(json.size()));
+    const InferRequest request = infer_request_of(body, std::to_string(json.size()));
     REQUIRE(request.inputs[0].elements.size() == 3);
     const auto text = [&](size_t i) {
         const auto bytes = request.inputs[0].elements[i];
@@ -86,7 +86,7 @@ TEST_CASE("infer request: binary elements are where the body has them") {
 }
 
 TEST_CASE("infer request: a JSON length of zero is a raw request of one element") {
-    const InferRequest request = parse("the bare file", "0");
+    const InferRequest request = infer_request_of("the bare file", "0");
     REQUIRE(request.inputs.size() == 1);
     CHECK(request.inputs[0].elements.at(0).size() == 13);
     CHECK(request.binary_outputs);
@@ -94,14 +94,14 @@ TEST_CASE("infer request: a JSON length of zero is a raw request of one element"
 
 TEST_CASE("infer request: a JSON length of the whole body is legal") {
     const std::string json = input(R"("datatype":"BYTES","shape":[1],"data":["a"])");
-    CHECK(parse(json, std::to_string(json.size())).inputs.size() == 1);
+    CHECK(infer_request_of(json, std::to_string(json.size())).inputs.size() == 1);
 }
 
 TEST_CASE("infer request: the length of the JSON must be a number within the body") {
     for (const char* length : {"99999", "-1", "12x", "0x10", " 1", "18446744073709551616"}) {
         CAPTURE(length);
         CHECK(message_of([&] {
-                  parse("{}", length);
+                  infer_request_of("{}", length);
               }).starts_with("Inference-Header-Content-Length is"));
     }
 }
@@ -134,7 +134,7 @@ TEST_CASE("infer request: sizes that contradict each other name both") {
                            std::string(20, 'x'));
           }).find("has 20 bytes, its shape takes 24") != std::string::npos);
     CHECK(message_of([&] {
-              parse(input(R"("datatype":"BYTES","shape":[3],"data":["a"])"));
+              infer_request_of(input(R"("datatype":"BYTES","shape":[3],"data":["a"])"));
           }).find("has 1 values, its shape takes 3") != std::string::npos);
 }
 
@@ -190,15 +190,17 @@ TEST_CASE("infer request: each malformed request is refused") {
     };
     for (const std::string& body : bodies) {
         CAPTURE(body);
-        CHECK(message_of([&] { parse(body); }) != "nothing was thrown");
+        CHECK(message_of([&] { infer_request_of(body); }) != "nothing was thrown");
     }
 }
 
 TEST_CASE("infer request: JSON bombs are refused by depth and by count") {
-    CHECK(message_of([&] { parse(std::string(100000, '[')); }).find("nested deeper than 32") !=
-          std::string::npos);
+    CHECK(message_of([&] {
+              infer_request_of(std::string(100000, '['));
+          }).find("nested deeper than 32") != std::string::npos);
     std::string wide = R"({"inputs":[)";
     for (int i = 0; i < 600000; ++i)
         wide += "[],";
-    CHECK(message_of([&] { parse(wide); }).find("over 1000000 values") != std::string::npos);
+    CHECK(message_of([&] { infer_request_of(wide); }).find("over 1000000 values") !=
+          std::string::npos);
 }

@@ -9,7 +9,7 @@ using namespace yeoul::serve;
 
 namespace {
 
-std::vector<FormPart> parse(std::string_view body, size_t most = 8) {
+std::vector<FormPart> parts_of(std::string_view body, size_t most = 8) {
     return parse_multipart({reinterpret_cast<const uint8_t*>(body.data()), body.size()}, "xyz",
                            most);
 }
@@ -30,7 +30,7 @@ TEST_CASE("multipart: parts come in order with names, types and exact bytes") {
         binary +
         "\r\n--xyz  \r\ncontent-disposition:form-data;name=normalize\r\n\r\n1\r\n--xyz--epilogue";
     // "\r\n--xyq" differs from the boundary in its last character only.
-    const std::vector<FormPart> parts = parse(body);
+    const std::vector<FormPart> parts = parts_of(body);
     REQUIRE(parts.size() == 2);
     CHECK(parts[0].name == "photo");
     CHECK(parts[0].filename == "a \"b\".jpg");
@@ -43,8 +43,8 @@ TEST_CASE("multipart: parts come in order with names, types and exact bytes") {
 }
 
 TEST_CASE("multipart: an empty part and an empty form are none of the malformed") {
-    CHECK(parse(kPart + "\r\n--xyz--").at(0).data.empty());
-    CHECK(parse("--xyz--").empty());
+    CHECK(parts_of(kPart + "\r\n--xyz--").at(0).data.empty());
+    CHECK(parts_of("--xyz--").empty());
 }
 
 TEST_CASE("multipart: each malformed form is refused") {
@@ -68,7 +68,7 @@ TEST_CASE("multipart: each malformed form is refused") {
     };
     for (const std::string& body : bodies) {
         CAPTURE(body.substr(0, 100));
-        CHECK_THROWS_AS(parse(body), Error);
+        CHECK_THROWS_AS(parts_of(body), Error);
     }
 }
 
@@ -77,8 +77,8 @@ TEST_CASE("multipart: the form's parts are counted, and one too many is refused"
     for (int i = 0; i < 3; ++i)
         body += kPart + "d\r\n";
     body += "--xyz--";
-    CHECK(parse(body, 3).size() == 3);
-    CHECK_THROWS_WITH(parse(body, 2), doctest::Contains("over 2 parts"));
+    CHECK(parts_of(body, 3).size() == 3);
+    CHECK_THROWS_WITH(parts_of(body, 2), doctest::Contains("over 2 parts"));
 }
 
 TEST_CASE("multipart: the boundary comes from the type, quoted or not") {
@@ -95,5 +95,5 @@ TEST_CASE("multipart: a body of line ends costs no more than another") {
     std::string body = "--xyz\r\nContent-Disposition: form-data; name=a\r\n\r\n";
     for (int i = 0; i < 1 << 20; ++i)
         body += "\r\n--xy";
-    CHECK(parse(body + "\r\n--xyz--").size() == 1);
+    CHECK(parts_of(body + "\r\n--xyz--").size() == 1);
 }

@@ -11,8 +11,6 @@ namespace {
 using test::Buffer;
 using test::run;
 
-constexpr int kThreads = 256;
-
 __global__ void global_past_end(const float* x, float* y, int count) {
     const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (i <= count) // < was meant

@@ -7,6 +7,8 @@
 
 namespace simt::faults {
 
+constexpr int kThreads = 256; // of a block, where the fault asks for no other number
+
 struct Fault {
     std::string name;
     std::function<bool()> run; // whether the result is right

@@ -10,8 +10,6 @@ namespace {
 using test::Buffer;
 using test::run;
 
-constexpr int kThreads = 256;
-
 std::vector<float> ramp(int count) {
     std::vector<float> values(count);
     for (int i = 0; i < count; ++i)
