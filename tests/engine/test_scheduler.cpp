@@ -11,6 +11,10 @@ using namespace yeoul;
 using namespace yeoul::batching;
 using namespace yeoul::test;
 
+namespace {
+constexpr std::chrono::seconds kLong(10); // for what should take milliseconds
+} // namespace
+
 TEST_CASE("scheduler: every photo of random worlds is answered once, with its own vector") {
     const int worlds = kSlowSanitizer ? 150 : 1500;
     int64_t answered = 0, failed = 0, cancelled = 0, late = 0;
@@ -131,6 +135,33 @@ TEST_CASE("scheduler: a deadline that is past costs nothing") {
     Request request{.photos = {photo(7)}};
     request.deadline = Time::max();
     CHECK_FALSE(embed(scheduler, request)[0].error.has_value());
+}
+
+TEST_CASE(
+    "scheduler: a deadline passes while every decoding thread is busy, and is answered then") {
+    // Often enough that the scheduler's thread is asleep once, without a time to wake.
+    for (int round = 0; round < 5; ++round) {
+        Setup setup;
+        setup.config.decode_workers = 1;
+        FakeStages stages(setup.config, setup.table);
+        std::promise<void> go;
+        stages.in_prepare = [gone = go.get_future().share()] { gone.wait(); };
+        Scheduler scheduler(stages, setup.options());
+        Answers answers(2);
+        scheduler.submit(answers.request({photo(0)}, 0), answers.on_done(0));
+        Request request = answers.request({photo(1)}, 1);
+        const auto now = std::chrono::steady_clock::now();
+        request.deadline = now + std::chrono::milliseconds(20);
+        scheduler.submit(std::move(request), answers.on_done(1));
+        while (answers.requests() == 0 && std::chrono::steady_clock::now() < now + kLong)
+            std::this_thread::yield();
+        CHECK(answers.requests() == 1);
+        go.set_value();
+        while (answers.requests() < 2)
+            std::this_thread::yield();
+        CHECK(answers.is_own(0));
+        CHECK(code_of(answers[1]) == ErrorCode::deadline_exceeded);
+    }
 }
 
 TEST_CASE("scheduler: an album beyond the queue is refused whole and told when to come back") {
