@@ -10,6 +10,8 @@
 
 #include <yeoul/engine.h>
 
+#include "apps/cli/openmp_waits.h"
+
 namespace {
 
 std::vector<uint8_t> read(const std::string& path) {
@@ -36,6 +38,7 @@ double seconds_for(yeoul::Engine& engine, const std::vector<std::vector<uint8_t>
 
 int main(int argc, char** argv) try {
     using yeoul::Precision;
+    yeoul::cli::keep_openmp_waits_short(argv); // as engine-serve
     if (argc < 5)
         throw yeoul::Error(yeoul::ErrorCode::invalid_argument,
                            "usage: engine_rate MODEL fp32|bf16 THREADS PHOTO...");
