@@ -57,22 +57,67 @@ bool FailingNew::failed() const {
 
 } // namespace yeoul::test
 
-// The array and nothrow forms of the standard library call these.
+// Each form that the program may take: sanitizers bring all of their own and expect pairs.
+using std::align_val_t, std::nothrow_t, std::size_t;
+
 void* operator new(size_t bytes) {
     return take_or_throw(bytes, alignof(std::max_align_t));
 }
-void* operator new(size_t bytes, std::align_val_t alignment) {
+void* operator new(size_t bytes, align_val_t alignment) {
     return take_or_throw(bytes, static_cast<size_t>(alignment));
 }
+void* operator new(size_t bytes, const nothrow_t&) noexcept {
+    return take(bytes, alignof(std::max_align_t));
+}
+void* operator new(size_t bytes, align_val_t alignment, const nothrow_t&) noexcept {
+    return take(bytes, static_cast<size_t>(alignment));
+}
+void* operator new[](size_t bytes) {
+    return take_or_throw(bytes, alignof(std::max_align_t));
+}
+void* operator new[](size_t bytes, align_val_t alignment) {
+    return take_or_throw(bytes, static_cast<size_t>(alignment));
+}
+void* operator new[](size_t bytes, const nothrow_t&) noexcept {
+    return take(bytes, alignof(std::max_align_t));
+}
+void* operator new[](size_t bytes, align_val_t alignment, const nothrow_t&) noexcept {
+    return take(bytes, static_cast<size_t>(alignment));
+}
+
 void operator delete(void* data) noexcept {
     std::free(data);
 }
 void operator delete(void* data, size_t) noexcept {
     std::free(data);
 }
-void operator delete(void* data, std::align_val_t) noexcept {
+void operator delete(void* data, align_val_t) noexcept {
     std::free(data);
 }
-void operator delete(void* data, size_t, std::align_val_t) noexcept {
+void operator delete(void* data, size_t, align_val_t) noexcept {
+    std::free(data);
+}
+void operator delete(void* data, const nothrow_t&) noexcept {
+    std::free(data);
+}
+void operator delete(void* data, align_val_t, const nothrow_t&) noexcept {
+    std::free(data);
+}
+void operator delete[](void* data) noexcept {
+    std::free(data);
+}
+void operator delete[](void* data, size_t) noexcept {
+    std::free(data);
+}
+void operator delete[](void* data, align_val_t) noexcept {
+    std::free(data);
+}
+void operator delete[](void* data, size_t, align_val_t) noexcept {
+    std::free(data);
+}
+void operator delete[](void* data, const nothrow_t&) noexcept {
+    std::free(data);
+}
+void operator delete[](void* data, align_val_t, const nothrow_t&) noexcept {
     std::free(data);
 }
