@@ -152,6 +152,9 @@ class Soak:
 
 
 def check_flat(soak, resident):
+    if len(resident) < 10:
+        soak.fail("memory", f"was seen {len(resident)} times only: the promises above were broken too soon")
+        return
     kept = resident[int(len(resident) * WARM_UP):]
     first, second = kept[:len(kept) // 2], kept[len(kept) // 2:]
     grown = (statistics.median(second) - statistics.median(first)) / 1024

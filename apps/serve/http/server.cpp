@@ -125,11 +125,26 @@ private:
         }
     }
 
+    /// Travels with the handler that accepts, and notes when that is dropped without being called:
+    /// also where asio finds no memory for the socket that came.
+    class Accepting {
+    public:
+        explicit Accepting(bool& lost) : lost_(&lost) {}
+        Accepting(Accepting&& other) noexcept : lost_(std::exchange(other.lost_, nullptr)) {}
+        ~Accepting() {
+            if (lost_ != nullptr)
+                *lost_ = true;
+        }
+        void end() { lost_ = nullptr; }
+
+    private:
+        bool* lost_;
+    };
+
     void accept() {
         try {
             wait_for_client();
-        } catch (const std::bad_alloc&) {
-            accept_lost_ = true;
+        } catch (const std::bad_alloc&) { // noted by what went with the handler
         }
     }
 
@@ -138,7 +153,9 @@ private:
     void wait_for_client() {
         Worker& worker = workers_[next_++ % workers_.size()];
         acceptor_.async_accept(worker.loop.context,
-                               [this, &worker](const error_code& error, tcp::socket socket) {
+                               [this, &worker, accepting = Accepting(accept_lost_)](
+                                   const error_code& error, tcp::socket socket) mutable {
+                                   accepting.end();
                                    const bool more = acceptor_.is_open();
                                    if (more)
                                        go_on(error);
@@ -240,11 +257,11 @@ private:
     const ServerOptions options_;
     Application& application_;
     ServerState state_;
+    bool accept_lost_ = false; // nobody waits for clients; of the first thread
     std::deque<Worker> workers_;
     size_t next_ = 0;
     tcp::acceptor acceptor_{workers_.front().loop.context}; // and `pause_`: of the first thread
     net::steady_timer pause_{workers_.front().loop.context};
-    bool accept_lost_ = false; // nobody waits for clients; of the first thread
     int port_ = 0;
     std::mutex mutex_;
     std::condition_variable changed_;
