@@ -12,7 +12,7 @@ void keep_openmp_waits_short(char** argv) {
         return;
     char program[PATH_MAX + 1] = {}; // by its name, which ps and killall show
     if (::readlink("/proc/self/exe", program, PATH_MAX) <= 0 ||
-        ::setenv("GOMP_SPINCOUNT", "2000", 0) != 0)
+        ::setenv("GOMP_SPINCOUNT", "5000", 0) != 0)
         return;
     ::execv(program, argv); // returns where it cannot: then the waits are long
 }

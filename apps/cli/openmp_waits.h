@@ -3,7 +3,7 @@
 
 namespace yeoul::cli {
 
-/// Starts the program again with GOMP_SPINCOUNT=2000, unless the environment has that variable or
+/// Starts the program again with GOMP_SPINCOUNT=5000, unless the environment has that variable or
 /// OMP_WAIT_POLICY: libgomp reads them before `main` and offers no call for it. It costs the time
 /// of loading the libraries, about 10 ms. Call it first in `main`.
 ///
@@ -11,8 +11,8 @@ namespace yeoul::cli {
 /// arrives first spins there 300,000 times, 6 to 12 ms, before it sleeps; when the thread it waits
 /// for has lost its core to a decoder, a client or another program, that is how long a core is
 /// burnt. With four busy neighbours on two cores the passes of the bundled model took 300 to 1,200
-/// ms instead of 1, and engine-serve answered a tenth of the photos. 2,000 spins, 40 microseconds,
-/// end that and cost nothing in batches; a single photo on idle cores takes up to a tenth longer.
+/// ms instead of 1, and engine-serve answered a tenth of the photos. 5,000 spins, a tenth of a
+/// millisecond, end that and cost nothing on idle cores; fewer make a single photo slower there.
 void keep_openmp_waits_short(char** argv);
 
 } // namespace yeoul::cli

@@ -52,7 +52,7 @@ struct EngineOptions {
     int streams = 1;
     /// Host threads: decoding has so many, and so has math, shared by the streams. On
     /// a CPU the two take turns. 0 takes the cores this process may use. Math on a CPU waits in
-    /// OpenMP: where its cores have other work too, start your program with GOMP_SPINCOUNT=2000 in
+    /// OpenMP: where its cores have other work too, start your program with GOMP_SPINCOUNT=5000 in
     /// the environment, as Yeoul's own programs do, or passes may take many times as long.
     int threads = 0;
     /// The most bytes that the engine may hold on the device: what it allocates there and what the
