@@ -68,8 +68,7 @@ TEST_CASE("bench: serve takes photos as they arrive, and JPEG files") {
           doctest::Approx(2 * rows[0]["values"]["weights MiB"].get<double>()));
     for (const json& row : rows) {
         const double per_second = 1000 / row["median_ms"].get<double>();
-        CHECK(per_second >
-              10); // of a hundred; one second is uneven, and cores may be wanted elsewhere
+        CHECK(per_second > 30); // of a hundred; one second of either is uneven
         CHECK(per_second < 300);
     }
 }

@@ -6,7 +6,7 @@
 Callers take behaviours of soak_clients.py at random: photos good and bad, forms, V2, OpenAI, clients that are slow, that go away and
 that ask for too much. Meanwhile somebody else asks four times a second whether the server is ready, and its resident memory is
 noted. Memory is flat when, the first 40 % of the time left out, the second half of the rest has a median of at most --grown-mib more
-than the first half; in seconds malloc's arenas still grow by steps of some MiB, so a short run wants a larger number than an hour.
+than the first half.
 At the end the server holds no request, no connection and no descriptor more than at the start, and SIGTERM ends it with 0. Needs
 Python only. Exit 1 names every promise that was broken.
 """
