@@ -131,3 +131,20 @@ TEST_CASE("command line: a path that looks like a flag stands behind --") {
     CHECK(outcome.code == 0);
     CHECK(outcome.out.starts_with("{\"path\": \"--odd.ppm\", \"embedding\": ["));
 }
+
+TEST_CASE("programs: wait shortly in OpenMP, unless the environment decides") {
+    for (const std::string program : {"engine-run", "engine-bench", "engine-serve"}) {
+        CAPTURE(program);
+        const auto told = [&](const std::string& variable) { // libgomp tells at its start
+            return run_call(Call{.program = program,
+                                 .arguments = {"--version"},
+                                 .environment = {"OMP_DISPLAY_ENV=verbose", variable}})
+                .err;
+        };
+        if (!contains(told("NOTHING="), "GOMP_SPINCOUNT"))
+            return; // oneDNN came with another runtime
+        CHECK(contains(told("NOTHING="), "GOMP_SPINCOUNT = '5000'"));
+        CHECK(contains(told("GOMP_SPINCOUNT=77"), "GOMP_SPINCOUNT = '77'"));
+        CHECK_FALSE(contains(told("OMP_WAIT_POLICY=active"), "GOMP_SPINCOUNT = '5000'"));
+    }
+}
