@@ -61,7 +61,7 @@ Cuda open_cuda(int index, const std::function<void(const std::string&)>& warn) {
         options.gemm_table.clear();
         return {module.make(options), {}};
     } catch (const Error& error) {
-        return {nullptr, {error.what(), "see what else uses the GPU with nvidia-smi", true}};
+        return {nullptr, {error.what(), cuda_fix(error), true}};
     }
 }
 
@@ -110,7 +110,7 @@ BackendReport probe_cuda(int index) {
             cuda.precisions = precisions(*backend);
         }
     } catch (const Error& error) {
-        problem = {error.what(), "take --device cpu", true};
+        problem = {error.what(), cuda_fix(error), true};
     }
     cuda.problem = problem.what;
     cuda.fix = problem.fix;
