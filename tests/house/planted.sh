@@ -72,6 +72,18 @@ mapfile -t long < <(seq -f '// %g' 501)
 caught text.sh engine/engine.cpp "${long[@]}"
 caught kernel_tests.sh kernels/cuda/new_op.cu '__global__ void kernel();'
 caught kernel_tests.sh kernels/cuda/deeper/linear.cu '__global__ void kernel();'
+printf '%s\n' 'void yeoul::cuda::(anonymous namespace)::tested<8>' 'yeoul::cuda::project' >"$tree.launched"
+launches() { # FILE LINE...: what the check of launched kernels says of it
+    fresh
+    write tests/kernels/test_new_op.cpp ''
+    write "$@"
+    "$house/kernel_tests.sh" "$tree" "$tree.launched" 2>&1
+}
+[[ $(launches kernels/cuda/new_op.cu '__global__ void __launch_bounds__(a(1) * 2, 3)' '    project(int x) {' '}' \
+    '__global__ void tested(int);') == *'each with a test'* ]] || wrong 'kernel_tests.sh refused launched kernels'
+[[ $(launches kernels/cuda/new_op.cu '__global__ void __launch_bounds__(8)' '    project_all(int x) {' '}') == *'launched project_all'* ]] ||
+    wrong 'kernel_tests.sh passed a kernel that nobody launched'
+rm "$tree.launched"
 caught format.sh engine/engine.cpp 'int  f( );'
 
 [[ $failures -eq 0 ]] && echo "every planted fault was found"

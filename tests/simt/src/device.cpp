@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 
 #include "block.h"
@@ -59,6 +60,16 @@ std::string kernel_name(const void* kernel) {
     return name.empty() ? "a kernel" : name.substr(0, name.rfind('('));
 }
 
+// The first launch of a kernel adds its name to the file that SIMT_LAUNCHED names, which the
+// process's first one makes.
+void note_launch(Runtime& runtime, const void* kernel) {
+    static const char* const file = std::getenv("SIMT_LAUNCHED");
+    if (file == nullptr || !runtime.launched.insert(kernel).second)
+        return;
+    std::ofstream(file, runtime.launched.size() == 1 ? std::ios::trunc : std::ios::app)
+        << kernel_name(kernel) << "\n";
+}
+
 void run_launch(const simt::Launch& launch, const std::function<void()>& body) {
     Runtime& runtime = Runtime::get();
     const dim3 grid = launch.grid, block = launch.block;
@@ -77,6 +88,7 @@ void run_launch(const simt::Launch& launch, const std::function<void()>& body) {
     } catch (const std::runtime_error& error) {
         throw std::runtime_error(kernel_name(launch.kernel) + ", " + error.what());
     }
+    note_launch(runtime, launch.kernel);
 }
 
 } // namespace

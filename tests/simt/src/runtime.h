@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <cuda_runtime.h>
@@ -51,6 +52,7 @@ struct Runtime {
     std::unordered_map<const void*, size_t> opted_in;     // dynamic shared memory, by kernel
 
     uint64_t captures = 0, launches = 0;
+    std::unordered_set<const void*> launched; // kernels that ran
     std::vector<LaunchRecord> recorded;
 
     static Runtime& get();
