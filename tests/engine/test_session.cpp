@@ -153,7 +153,8 @@ TEST_CASE("session: an instance beside another shares its weights and nothing el
     for (const bool host : {true, false}) {
         if (!host && kSlowSanitizer)
             continue;
-        Session first(host ? make_cpu_backend(1) : make_fp16_backend(), session_options());
+        Session first(host ? make_cpu_backend(1) : make_fp16_backend(), session_options(),
+                      {.batches = {1, 4}});
         Session second(first, session_options());
         const std::vector<Photo> album = photos(host ? 30 : 5);
         // At the same time.
@@ -180,6 +181,12 @@ TEST_CASE("session: an instance beside another shares its weights and nothing el
         CHECK(second.stats().photos == static_cast<int64_t>(album.size()));
         CHECK(second.stats().device_allocations_since_ready == 0);
         CHECK_THROWS_AS(second.embed_text({"no text here"}), Error);
+
+        Session small(first, session_options(), {.batches = {1}});
+        CHECK(small.device().batch_size == 1);
+        CHECK(reserved(small, "activations") < reserved(first, "activations"));
+        CHECK(embed(small, album).size() == album.size());
+        CHECK_THROWS_AS(Session(first, session_options(), {.batches = {1, 1000}}), Error);
     }
 }
 
