@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <thread>
 
 #include "engine/cuda_module.h"
 #include "engine/tables.h"
@@ -140,10 +139,6 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
     if (cuda.problem.surprising)
         say(cuda.problem.what + "; going on with the CPU. To use the GPU: " + cuda.problem.fix);
     return make_cpu_backend(threads);
-}
-
-int usable_cores() {
-    return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); // by affinity
 }
 
 std::vector<BackendReport> probe_backends() {

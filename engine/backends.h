@@ -16,9 +16,6 @@ namespace yeoul {
 std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
                                       const std::function<void(const std::string&)>& warn = {});
 
-/// Cores this process may use.
-int usable_cores();
-
 struct BackendReport {
     std::string kind; // "cpu", "cuda"
     bool usable = false;

@@ -109,7 +109,7 @@ std::string describe(const BackendReport& backend) {
     const std::string precisions = "precisions " + list(backend.precisions);
     if (backend.kind == "cpu")
         return backend.properties.name + ", " + std::to_string(usable_cores()) +
-               " cores for this process, " + precisions;
+               (usable_cores() == 1 ? " core" : " cores") + " for this process, " + precisions;
     return backend.properties.name + ", " + backend.properties.isa + ", " +
            std::to_string(backend.properties.compute_units) + " SMs, " + precisions +
            ", built for " + backend.targets;
