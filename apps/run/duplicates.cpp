@@ -132,7 +132,8 @@ int duplicates(const DuplicatesFlags& flags) {
         return stored_duplicates(flags);
     YEOUL_REQUIRE(!flags.paths.empty(), "name photos, folders, or --vectors FILE");
     Album album;
-    return run_photos({.engine = flags.engine,
+    return run_photos({.command = "duplicates",
+                       .engine = flags.engine,
                        .paths = flags.paths,
                        .output = flags.output,
                        .answer =
