@@ -335,6 +335,10 @@ public:
     virtual std::unique_ptr<TopK> top_k(const TopKDesc& desc) = 0;
 };
 
+/// The cores this process may use, by its affinity: a container or `taskset` may leave it fewer
+/// than the machine has. The default of everything that takes a number of threads.
+int usable_cores();
+
 /// The CPU backend: oneDNN, `threads` threads for math (0: the cores this process may use).
 std::unique_ptr<Backend> make_cpu_backend(int threads);
 

@@ -120,6 +120,7 @@ cli::Command model_command() {
     command.text("model", "DIR", "model directory (default: the bundled model)", flags->model)
         .text("arch", "NAME", "or random weights of this architecture, made for the run",
               flags->arch)
+        .exclusive({"model", "arch"})
         .text("device", "DEVICE", "auto, cpu, cuda or cuda:N (default: auto)", flags->device)
         .numbers("batches", "N,...", "photos in a forward pass (default: 1,8,32)", flags->batches,
                  1, 1024)

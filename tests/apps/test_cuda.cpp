@@ -76,6 +76,24 @@ TEST_CASE("cuda: what cannot serve is said with its fix; auto goes on with the C
     CHECK(second.err.find("no CUDA device 1") != std::string::npos);
 }
 
+TEST_CASE("cuda: doctor examines the GPU that it is asked for") {
+    const Workplace place;
+    const auto doctor = [&](const std::string& device) {
+        return run_with(YEOUL_EMULATED_CUDA, "old_second",
+                        {"doctor", "--model", place.model(), "--device", device});
+    };
+    const Outcome first = doctor("cuda:0"), second = doctor("cuda:1"), third = doctor("cuda:2");
+    CAPTURE(first.out);
+    CHECK(first.code == 0);
+    CHECK(first.out.find("self-test cuda:0") != std::string::npos);
+    CAPTURE(second.out);
+    CHECK(second.code == 4);
+    CHECK(second.out.find("device cuda:1") != std::string::npos);
+    CHECK(second.out.find("Tesla V100 is sm_70") != std::string::npos);
+    CHECK(third.code == 4);
+    CHECK(third.out.find("no CUDA device 2") != std::string::npos);
+}
+
 TEST_CASE("cuda: photos through an emulated GPU have the CPU's vectors within fp16") {
     const Workplace place;
     const std::string photo = place.photo("a.ppm");

@@ -1,6 +1,6 @@
 // The emulated GPU as libyeoul_cuda.so. YEOUL_TEST_CUDA names what is wrong with the machine:
-// other_build, no_driver, old_driver, no_gpu, old_gpu, no_kernel, new_ptx, busy_gpu; unset or
-// empty: nothing. YEOUL_TEST_LOSE_GPU names a pipe: what comes out of it loses the GPU.
+// other_build, no_driver, old_driver, no_gpu, old_gpu, old_second, no_kernel, new_ptx, busy_gpu;
+// unset or empty: nothing. YEOUL_TEST_LOSE_GPU names a pipe: what comes out of it loses the GPU.
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -53,6 +53,8 @@ YEOUL_API void yeoul_cuda_report(yeoul::CudaReport& report) {
         report.devices = {{"Tesla V100", 70, size_t{16} << 30}};
     else if (trouble() != "no_driver" && trouble() != "no_gpu")
         report.devices = {{"emulated T4", 75, size_t{15} << 30}};
+    if (trouble() == "old_second")
+        report.devices.push_back({"Tesla V100", 70, size_t{16} << 30});
 }
 
 YEOUL_API yeoul::Backend* yeoul_cuda_backend(const yeoul::CudaOptions& options) {
