@@ -192,6 +192,8 @@ private:
             result.error = error_of(photo);
             if (full_)
                 result.error = ItemError{ErrorCode::queue_full, "the queue is full", *full_};
+            if (held.request.stop.stop_requested())
+                result.error = ItemError{ErrorCode::cancelled, "the request was cancelled"};
             if (!result.error)
                 result.embedding = vector_of(photo, held.request.normalize);
             for (int i = 0; !result.error && i < tags; ++i)

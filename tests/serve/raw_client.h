@@ -26,6 +26,9 @@ public:
     void half_close();
     /// Closes so that the server is told of a reset.
     void reset();
+    /// For a server in this program: writes to this client on the server's side of the connection
+    /// until there is no room for another byte.
+    void fill_from_the_other_side();
     /// The next final reply; interim ones (1xx) are skipped and counted.
     RawReply read_reply(bool head_only = false);
     /// Waits for an interim reply, "100 Continue".

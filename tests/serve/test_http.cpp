@@ -15,6 +15,13 @@ float first_value(const RawReply& reply) {
     return json::parse(reply.body)["embedding"][0];
 }
 
+/// Looks soon, and often, whether clients are still there.
+ServerOptions watchful() {
+    ServerOptions options = any_port();
+    options.timeout_precision = std::chrono::milliseconds(5);
+    return options;
+}
+
 } // namespace
 
 TEST_CASE("http: a connection is kept for the next request") {
@@ -107,14 +114,35 @@ TEST_CASE("http: a client that asks whether to send is told before it does") {
     const std::string expect = "Expect: 100-continue\r\n";
     const std::string whole = request("POST", "/v1/embed", "photo", expect);
     client.send(whole.substr(0, whole.size() - 5));
-    RawClient other(served.port());
-    other.send(request("POST", "/v1/nothing", "photo", expect));
-    CHECK(other.read_reply().status == 404);
-    CHECK(other.interim_replies() == 0);
-    // Its body is sent without waiting for the word; both orders are legal.
+    client.read_interim();
     client.send("photo");
     CHECK(client.read_reply().status == 200);
-    CHECK(client.interim_replies() == 1);
+    CHECK(client.interim_replies() == 0); // it was told once
+    client.send(whole);                   // without waiting for the word, which is legal
+    CHECK(client.read_reply().status == 200);
+}
+
+TEST_CASE("http: a refusal does not wait for the body") {
+    ServerOptions options = any_port();
+    options.header_timeout = std::chrono::hours(1);
+    Served served(options);
+    const std::string body(50'000, 'x');
+    const auto head = [&](const char* headers) {
+        const std::string whole = request("POST", "/v1/nothing", body, headers);
+        return whole.substr(0, whole.size() - body.size());
+    };
+    RawClient asks(served.port());
+    asks.send(head("Expect: 100-continue\r\n"));
+    const RawReply refused = asks.read_reply();
+    CHECK(refused.status == 404);
+    CHECK(refused.headers.at("connection") == "close"); // whether a body comes is open
+    CHECK(asks.interim_replies() == 0);
+    CHECK(asks.at_end());
+    RawClient slow(served.port());
+    slow.send(head(""));
+    CHECK(slow.read_reply().status == 404);
+    slow.send(body + request("POST", "/v1/embed", "photo"));
+    CHECK(slow.read_reply().status == 200);
 }
 
 TEST_CASE("http: HEAD has the length of the reply and no body") {
@@ -143,7 +171,7 @@ TEST_CASE("http: HTTP/1.0 and 'Connection: close' end the connection after the r
 }
 
 TEST_CASE("http: a client that finished sending is answered") {
-    Served served;
+    Served served(watchful());
     for (bool wait : {false, true}) {
         if (wait)
             served.engine.hold();
@@ -152,11 +180,52 @@ TEST_CASE("http: a client that finished sending is answered") {
         client.half_close();
         if (wait) {
             served.engine.wait_for_held(1);
-            served.engine.release();
+            client.read_interim();
+            served.engine.release(); // a photo that was given up gets a 503
         }
         CHECK(client.read_reply().status == 200);
+        CHECK(client.interim_replies() == 0); // one for a request, at most
         CHECK(client.at_end());
     }
+}
+
+TEST_CASE("http: what was sent before the client finished sending is answered") {
+    Served served(watchful());
+    served.engine.hold();
+    RawClient client(served.port());
+    client.send(request("POST", "/v1/embed", "photo") + request("POST", "/v1/embed", "a photo") +
+                request("GET", "/v2/health/live"));
+    client.half_close();
+    served.engine.wait_for_held(1);
+    client.read_interim(); // the server knows that nothing more comes
+    served.engine.release();
+    CHECK(first_value(client.read_reply()) == 5);
+    CHECK(first_value(client.read_reply()) == 7);
+    CHECK(client.read_reply().status == 200);
+    CHECK(client.at_end());
+}
+
+TEST_CASE("http: a client that finished sending and reads nothing holds nobody up") {
+    ServerOptions options = watchful();
+    options.threads = 1;
+    Served served(options);
+    served.engine.hold();
+    RawClient client(served.port());
+    client.send(request("POST", "/v1/embed", "photo"));
+    served.engine.wait_for_held(1);
+    // As replies would that the client does not read: there is no room for an interim one.
+    client.fill_from_the_other_side();
+    client.half_close();
+    RawClient other(served.port());
+    const Clock::time_point end = Clock::now() + 20 * options.timeout_precision;
+    bool alive = true;
+    for (int asked = 0; alive && Clock::now() < end; ++asked) {
+        other.send(request("GET", "/v2/health/live"));
+        alive = other.read_reply().status == 200;
+    }
+    CHECK(alive);
+    client.reset();
+    served.engine.wait_until_cancelled(0);
 }
 
 TEST_CASE("http: photos of a client that is gone are given up") {

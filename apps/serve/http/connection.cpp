@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <ctime>
 #include <new>
+#include <utility>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
@@ -32,7 +34,7 @@ Head head_of(const http::request_parser<http::buffer_body>& parser) {
     Head head{.method = text(parser.get().method_string()), .target = text(parser.get().target())};
     for (const auto& field : parser.get())
         head.headers.push_back({text(field.name_string()), text(field.value())});
-    if (parser.chunked())
+    if (parser.get().count(http::field::transfer_encoding) > 0) // unknown ones are refused
         head.content_length.reset();
     else if (const auto length = parser.content_length())
         head.content_length = *length;
@@ -92,15 +94,20 @@ void Connection::sweep(Clock::time_point now) {
         deliver(out_of_memory_reply);
         unanswered_ = false;
     }
+    if (now >= deadline_) {
+        timed_out_ = true;
+        // What is just done with is not cancelled: the next sweep asks again.
+        deadline_ = now;
+        error_code ignored;
+        socket_.cancel(ignored);
+    }
     // A request that is answered sooner needs nobody to watch, which costs as much as reading it.
-    if (answering_ && !reply_ && !watching_ && !half_closed_)
-        watch_client();
-    if (now < deadline_)
+    if (!answering_ || reply_ || watching_ || gone_.stop_requested())
         return;
-    timed_out_ = true;
-    no_deadline();
-    error_code ignored;
-    socket_.cancel(ignored);
+    if (half_closed_)
+        probe_client();
+    else
+        watch_client();
 }
 
 void Connection::drain() {
@@ -113,6 +120,7 @@ void Connection::drain() {
 }
 
 void Connection::transfer_deadline(Clock::time_point begun, uint64_t bytes) {
+    timed_out_ = false;
     const std::chrono::duration<double> allowance(
         static_cast<double>(bytes) / static_cast<double>(options_.least_bytes_per_second));
     deadline_ =
@@ -121,9 +129,18 @@ void Connection::transfer_deadline(Clock::time_point begun, uint64_t bytes) {
         deadline_ = std::min(deadline_, std::max(begun, drained_) + options_.transfer_grace);
 }
 
+/// Destroyed with the coroutine: also where asio finds no memory to go on and drops it. What still
+/// watches the client would keep the connection otherwise.
+struct Connection::HangUp {
+    Connection& connection;
+    ~HangUp() { connection.hang_up(); }
+};
+
 net::awaitable<void> Connection::serve() {
+    const HangUp at_end{*this};
     error_code ignored;
     socket_.set_option(tcp::no_delay(true), ignored);
+    socket_.non_blocking(true, ignored); // for `probe_client`
     Next next = Next::keep;
     while (next == Next::keep) {
         const bool came = co_await wait_for_request();
@@ -142,11 +159,18 @@ net::awaitable<void> Connection::serve() {
     }
     if (next == Next::linger)
         co_await linger();
+}
+
+void Connection::hang_up() {
+    if (std::exchange(answering_, false))
+        gone_.request_stop();
+    error_code ignored;
     socket_.shutdown(tcp::socket::shutdown_both, ignored);
     socket_.close(ignored);
 }
 
 net::awaitable<void> Connection::refuse_connection() {
+    const HangUp at_end{*this};
     HttpReply reply =
         refusal_by_transport(503, "too_many_connections",
                              "the server has as many connections as it may have; try again later");
@@ -184,12 +208,11 @@ net::awaitable<Connection::Next> Connection::serve_request(Parser& parser) {
 
     BodyCharge charge(state_, options_.max_buffered_bytes);
     std::optional<HttpReply> reply = refuse(parser, request.head);
+    uint64_t in_the_way = 0; // of a body that was refused
     if (reply) {
-        // Reading a small body is cheaper than a new connection.
-        bool skipped = false;
-        if (keep && request.head.content_length && *request.head.content_length <= kSkipLimit)
-            skipped = co_await skip_body(*request.head.content_length);
-        if (!skipped)
+        in_the_way = request.head.content_length.value_or(UINT64_MAX);
+        // Reading a small body is cheaper than a new connection, if it is coming.
+        if (in_the_way > kSkipLimit || (in_the_way > 0 && waits_for_continue(parser)))
             next = Next::linger;
     } else {
         reply = co_await read_body(parser, request, charge);
@@ -198,10 +221,13 @@ net::awaitable<Connection::Next> Connection::serve_request(Parser& parser) {
         else
             reply = co_await answer(std::move(request));
     }
-    if (next == Next::keep && (!keep || loop_.draining || half_closed_))
-        next = Next::close;
-    const bool written = co_await write(std::move(*reply), version, next == Next::keep, head_only);
-    if (!written)
+    const bool nothing_follows = half_closed_ && buffer_.size() == 0;
+    if (next == Next::keep && (!keep || loop_.draining || nothing_follows))
+        next = in_the_way > 0 ? Next::linger : Next::close;
+    bool goes_on = co_await write(std::move(*reply), version, next == Next::keep, head_only);
+    if (goes_on && next == Next::keep && in_the_way > 0)
+        goes_on = co_await skip_body(in_the_way);
+    if (!goes_on)
         next = Next::close;
     co_return next;
 }
@@ -261,42 +287,46 @@ void Connection::watch_client() {
     const size_t room = buffer_.max_size() - buffer_.size();
     if (room == 0)
         return;
-    watching_ = true;
     socket_.async_read_some(buffer_.prepare(std::min<size_t>(room, 4096)),
                             [self = shared_from_this()](const error_code& error, size_t bytes) {
                                 self->watching_ = false;
+                                self->wake_.cancel(); // looks at both again
                                 self->buffer_.commit(bytes);
-                                if (!error && !self->reply_)
+                                self->half_closed_ |= ends_of_stream(error);
+                                if (self->reply_)
+                                    return;
+                                if (!error)
                                     self->watch_client();
-                                else if (ends_of_stream(error))
-                                    self->client_closed_its_side();
-                                else if (error && error != net::error::operation_aborted)
+                                else if (self->half_closed_)
+                                    self->probe_client();
+                                else if (error != net::error::operation_aborted)
                                     self->gone_.request_stop();
-                                if (!self->watching_)
-                                    self->wake_.cancel();
                             });
+    watching_ = true; // not before: there may have been no memory to begin
 }
 
-/// A client that only finished sending is answered; one that is gone refuses the next byte. An
-/// interim response tells them apart.
-void Connection::client_closed_its_side() {
-    half_closed_ = true;
-    if (http_1_0_ || reply_)
+/// The client closed its side. One that only finished sending is answered; one that is gone
+/// refuses the next byte. An interim response tells them apart.
+void Connection::probe_client() {
+    if (http_1_0_)
         return;
     error_code error;
-    socket_.write_some(net::buffer(kContinue.data(), kContinue.size()), error);
-    if (error) {
+    const size_t sent = socket_.write_some(net::buffer(kContinue), error);
+    if (error && error != net::error::would_block) {
         gone_.request_stop();
         return;
     }
-    watching_ = true;
+    // A client that does not read what it was sent before is there, as far as one can tell.
+    if (sent > 0)
+        interim_rest_ = kContinue.substr(sent);
     socket_.async_wait(tcp::socket::wait_error,
                        [self = shared_from_this()](const error_code& failure) {
                            self->watching_ = false;
+                           self->wake_.cancel();
                            if (failure != net::error::operation_aborted)
                                self->gone_.request_stop();
-                           self->wake_.cancel();
                        });
+    watching_ = true;
 }
 
 net::awaitable<bool> Connection::write(HttpReply reply, unsigned version, bool keep_alive,
@@ -314,6 +344,8 @@ net::awaitable<bool> Connection::write(HttpReply reply, unsigned version, bool k
     if (!head_only)
         response.body() = std::move(reply.body);
     transfer_deadline(Clock::now(), bytes);
+    if (!interim_rest_.empty())
+        co_await net::async_write(socket_, net::buffer(std::exchange(interim_rest_, {})), kAwait);
     http::response_serializer<http::string_body> serializer(response);
     error_code failure;
     if (head_only) {

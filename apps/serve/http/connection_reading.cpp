@@ -82,13 +82,18 @@ net::awaitable<Connection::Arrival> Connection::read_head(Parser& parser) {
     co_return none;
 }
 
+/// The client sends its body only when it is asked to.
+bool Connection::waits_for_continue(const Parser& parser) const {
+    return buffer_.size() == 0 && !http_1_0_ &&
+           boost::beast::iequals(parser.get()[http::field::expect], "100-continue");
+}
+
 net::awaitable<std::optional<HttpReply>> Connection::read_body(Parser& parser, HttpRequest& request,
                                                                BodyCharge& charge) {
     request.begun = Clock::now();
     if (request.head.content_length && *request.head.content_length == 0)
         co_return std::nullopt;
-    if (buffer_.size() == 0 && !http_1_0_ &&
-        boost::beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+    if (waits_for_continue(parser)) {
         deadline_in(options_.header_timeout);
         co_await net::async_write(socket_, net::buffer(kContinue.data(), kContinue.size()), kAwait);
     }
@@ -186,10 +191,8 @@ net::awaitable<bool> Connection::skip_body(uint64_t size) {
             net::buffer(waste, static_cast<size_t>(std::min<uint64_t>(left, sizeof waste))),
             kAwait);
         left -= bytes;
-        if (error) {
-            timed_out_ = false;
+        if (error)
             co_return false;
-        }
     }
     no_deadline();
     co_return true;
