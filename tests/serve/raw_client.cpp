@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <filesystem>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdexcept>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -37,6 +38,16 @@ void RawClient::send(std::string_view bytes) {
     }
 }
 
+bool RawClient::trickle(std::string_view piece) {
+    for (int sent = 0; sent < 5000; ++sent) {
+        pollfd reply{.fd = socket_, .events = POLLIN, .revents = 0};
+        if (::poll(&reply, 1, 2) > 0)
+            return true;
+        send(piece);
+    }
+    return false;
+}
+
 void RawClient::half_close() {
     ::shutdown(socket_, SHUT_WR);
 }
@@ -61,11 +72,9 @@ void RawClient::fill_from_the_other_side() {
         if (name_of(file, ::getpeername) != own)
             continue;
         const std::string junk(4096, ' ');
-        for (size_t step : {junk.size(), size_t{1}}) {
-            int full = 0; // until what is on its way has arrived, too
-            while (full < 1000)
-                full = ::send(file, junk.data(), step, MSG_DONTWAIT) > 0 ? 0 : full + 1;
-        }
+        for (size_t step : {junk.size(), size_t{1}})
+            while (::send(file, junk.data(), step, MSG_DONTWAIT) > 0) {
+            }
         return;
     }
     throw std::runtime_error("no descriptor of this program is the other side");

@@ -22,6 +22,9 @@ public:
 
     /// Sends all of it, as far as the server takes it.
     void send(std::string_view bytes);
+    /// Sends `piece` again every few milliseconds until the server says something. False when it
+    /// took thousands and said nothing.
+    bool trickle(std::string_view piece);
     /// Says that nothing more is sent.
     void half_close();
     /// Closes so that the server is told of a reset.

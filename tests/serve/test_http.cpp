@@ -219,7 +219,8 @@ TEST_CASE("http: a client that finished sending and reads nothing holds nobody u
     RawClient other(served.port());
     const Clock::time_point end = Clock::now() + 20 * options.timeout_precision;
     bool alive = true;
-    for (int asked = 0; alive && Clock::now() < end; ++asked) {
+    while (alive && Clock::now() < end) {
+        client.fill_from_the_other_side(); // what arrives meanwhile makes room
         other.send(request("GET", "/v2/health/live"));
         alive = other.read_reply().status == 200;
     }
@@ -290,12 +291,73 @@ TEST_CASE("http: bodies over the server's memory are refused, and taken when the
     CHECK(refused.status == 429);
     CHECK(refused.headers.at("retry-after") == "1");
     CHECK(json::parse(refused.body)["code"] == "queue_full");
+    const std::string metrics = ask(served.service, "GET", "/metrics").body;
+    CHECK(metrics.find("yeoul_requests_total{route=\"/v1/embed\",status=\"429\"} 1\n") !=
+          std::string::npos);
+    CHECK(metrics.find("reason=\"REJECTED\",version=\"1\"} 1\n") != std::string::npos);
     served.engine.release();
     CHECK(first.read_reply().status == 200);
     RawClient third(served.port());
     RawReply reply;
     third.send(big);
     CHECK(third.read_reply().status == 200);
+}
+
+TEST_CASE("http: a body that the server's memory could never hold is refused for good") {
+    ServerOptions options = any_port();
+    options.max_buffered_bytes = 300'000;
+    Served served(options);
+    const std::string chunked = "POST /v1/embed HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+                                "chunked\r\n\r\n";
+    const std::string chunk = "493e0\r\n" + std::string(300'000, 'x') + "\r\n";
+    for (const std::string& whole :
+         {request("POST", "/v1/embed", std::string(300'000, 'x')), chunked + chunk + "0\r\n\r\n"}) {
+        RawClient client(served.port());
+        client.send(whole);
+        CHECK(client.read_reply().status == 200);
+    }
+    for (const std::string& whole : {request("POST", "/v1/embed", std::string(300'001, 'x')),
+                                     chunked + chunk + "1\r\nx\r\n0\r\n\r\n"}) {
+        RawClient client(served.port());
+        client.send(whole);
+        const RawReply refused = client.read_reply();
+        CHECK(refused.status == 413);
+        CHECK(!refused.headers.contains("retry-after"));
+        CHECK(json::parse(refused.body)["error"].get<std::string>().find("300000") !=
+              std::string::npos);
+    }
+}
+
+TEST_CASE("http: the service knows the transport's counts from the first request on") {
+    Served served;
+    RawClient client(served.port());
+    client.send(request("GET", "/v1/stats"));
+    CHECK(json::parse(client.read_reply().body)["connections"] == 1);
+}
+
+TEST_CASE("http: each reply to a request says what time it took") {
+    ServiceOptions service_options = clip_options();
+    service_options.api_keys = {"key"};
+    ServerOptions options = any_port();
+    options.max_body_bytes = 1000;
+    Served served(options, service_options);
+    const std::string key = "X-Api-Key: key\r\n";
+    const std::pair<int, std::string> cases[] = {
+        {200, request("POST", "/v1/embed", "photo", key)},
+        {200, request("GET", "/v2", "", key)},
+        {400, request("POST", "/v1/embed", "", key)},
+        {401, request("POST", "/v1/embed", "photo")},
+        {404, request("GET", "/nothing", "", key)},
+        {413, request("POST", "/v1/embed", std::string(1001, 'x'), key)},
+    };
+    for (const auto& [status, text] : cases) {
+        RawClient client(served.port());
+        client.send(text);
+        const RawReply reply = client.read_reply();
+        CHECK(reply.status == status);
+        REQUIRE(reply.headers.contains("server-timing"));
+        CHECK(reply.headers.at("server-timing").find("total;dur=") != std::string::npos);
+    }
 }
 
 TEST_CASE("http: draining answers what was accepted, closes what is idle and takes no more") {

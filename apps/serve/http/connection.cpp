@@ -1,6 +1,7 @@
 #include "apps/serve/http/connection.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <ctime>
 #include <new>
 #include <utility>
@@ -49,6 +50,14 @@ std::string http_date() {
     char buffer[40];
     const size_t size = std::strftime(buffer, sizeof buffer, "%a, %d %b %Y %H:%M:%S GMT", &parts);
     return {buffer, size};
+}
+
+/// What each reply tells, where its maker tells no more: "total;dur=0.042", in milliseconds.
+std::string total_timing(Clock::time_point begun) {
+    const std::chrono::duration<double, std::milli> total = Clock::now() - begun;
+    char text[40];
+    std::snprintf(text, sizeof text, "total;dur=%.3f", total.count());
+    return text;
 }
 
 } // namespace
@@ -190,10 +199,10 @@ std::optional<HttpReply> Connection::refuse(const Parser& parser, const Head& he
         return refusal_by_transport(400, "bad_request",
                                     "Transfer-Encoding is '" + text(coding) + "', must be chunked");
     const uint64_t length = head.content_length.value_or(0);
-    if (length > options_.max_body_bytes)
+    if (length > most_body_bytes())
         return refusal_by_transport(413, "body_too_large",
                                     "the body has " + std::to_string(length) + " bytes, may have " +
-                                        std::to_string(options_.max_body_bytes) +
+                                        std::to_string(most_body_bytes()) +
                                         "; send fewer photos at once");
     return application_.refuse(head);
 }
@@ -202,11 +211,13 @@ net::awaitable<Connection::Next> Connection::serve_request(Parser& parser) {
     const unsigned version = parser.get().version();
     http_1_0_ = version == kHttp10;
     HttpRequest request{.head = head_of(parser)};
+    request_begun_ = request.begun;
     const bool head_only = request.head.method == "HEAD";
     const bool keep = parser.keep_alive();
     Next next = Next::keep;
 
     BodyCharge charge(state_, options_.max_buffered_bytes);
+    reading_ = &request.head;
     std::optional<HttpReply> reply = refuse(parser, request.head);
     uint64_t in_the_way = 0; // of a body that was refused
     if (reply) {
@@ -218,9 +229,10 @@ net::awaitable<Connection::Next> Connection::serve_request(Parser& parser) {
         reply = co_await read_body(parser, request, charge);
         if (reply)
             next = Next::linger; // the rest of the body is in the way
-        else
-            reply = co_await answer(std::move(request));
     }
+    reading_ = nullptr;
+    if (!reply)
+        reply = co_await answer(std::move(request));
     const bool nothing_follows = half_closed_ && buffer_.size() == 0;
     if (next == Next::keep && (!keep || loop_.draining || nothing_follows))
         next = in_the_way > 0 ? Next::linger : Next::close;
@@ -338,6 +350,9 @@ net::awaitable<bool> Connection::write(HttpReply reply, unsigned version, bool k
     response.set(http::field::content_type, reply.content_type);
     for (const Header& header : reply.headers)
         response.set(header.name, header.value);
+    const auto begun = std::exchange(request_begun_, std::nullopt);
+    if (begun && response.count("Server-Timing") == 0)
+        response.set("Server-Timing", total_timing(*begun));
     response.keep_alive(keep_alive);
     response.content_length(reply.body.size());
     const uint64_t bytes = reply.body.size();
@@ -377,7 +392,7 @@ net::awaitable<void> Connection::linger() {
 
 HttpReply Connection::refusal_by_transport(int status, std::string_view code,
                                            std::string_view message) {
-    application_.refused_by_transport(status);
+    application_.refused_by_transport(status, reading_);
     return error_reply(status, code, message);
 }
 

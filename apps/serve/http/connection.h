@@ -109,6 +109,7 @@ private:
                                                         BodyCharge& charge);
     net::awaitable<std::optional<HttpReply>>
     read_chunked(Parser& parser, std::vector<uint8_t>& body, BodyCharge& charge);
+    uint64_t most_body_bytes() const;
     net::awaitable<bool> skip_body(uint64_t size);
     bool waits_for_continue(const Parser& parser) const;
     net::awaitable<HttpReply> answer(HttpRequest request);
@@ -147,6 +148,8 @@ private:
     std::optional<HttpReply> reply_;
     std::stop_source gone_;
     bool answering_ = false, watching_ = false;
+    std::optional<Clock::time_point> request_begun_;
+    const Head* reading_ = nullptr;        // of the request whose body is being read
     std::string_view interim_rest_;        // of an interim response that the socket had no room for
     std::atomic<bool> unanswered_ = false; // there was no memory to bring the reply here
 };

@@ -82,6 +82,11 @@ net::awaitable<Connection::Arrival> Connection::read_head(Parser& parser) {
     co_return none;
 }
 
+/// What passes the server's memory for bodies would be put off for ever.
+uint64_t Connection::most_body_bytes() const {
+    return std::min(options_.max_body_bytes, options_.max_buffered_bytes);
+}
+
 /// The client sends its body only when it is asked to.
 bool Connection::waits_for_continue(const Parser& parser) const {
     return buffer_.size() == 0 && !http_1_0_ &&
@@ -104,7 +109,7 @@ net::awaitable<std::optional<HttpReply>> Connection::read_body(Parser& parser, H
         else
             failure = co_await read_chunked(parser, request.body, charge);
     } catch (const std::bad_alloc&) {
-        application_.refused_by_transport(503);
+        application_.refused_by_transport(503, reading_);
         failure = out_of_memory_reply();
     }
     no_deadline();
@@ -145,10 +150,11 @@ net::awaitable<std::optional<HttpReply>> Connection::read_sized(std::vector<uint
 net::awaitable<std::optional<HttpReply>>
 Connection::read_chunked(Parser& parser, std::vector<uint8_t>& body, BodyCharge& charge) {
     const Clock::time_point begun = Clock::now();
-    parser.body_limit(options_.max_body_bytes);
+    const uint64_t most = most_body_bytes();
+    parser.body_limit(most);
     size_t have = 0;
     while (!parser.is_done()) {
-        if (!charge.add(kBodyStep))
+        if (!charge.add(std::min<uint64_t>(kBodyStep, most - have)))
             co_return refusal_by_transport(429, name(ErrorCode::queue_full),
                                            "the photos that wait fill the server's memory; try "
                                            "again later");
@@ -160,8 +166,7 @@ Connection::read_chunked(Parser& parser, std::vector<uint8_t>& body, BodyCharge&
         have += kBodyStep - parser.get().body().size;
         if (error == http::error::body_limit)
             co_return refusal_by_transport(413, "body_too_large",
-                                           "the body has more than " +
-                                               std::to_string(options_.max_body_bytes) +
+                                           "the body has more than " + std::to_string(most) +
                                                " bytes; send fewer photos at once");
         if (error && error != http::error::need_buffer)
             co_return body_failure(error);
