@@ -27,21 +27,6 @@ constexpr uint64_t kSkipLimit = 64 << 10; // smaller refused bodies are read, to
 constexpr uint64_t kLingerBytes = 64 << 20;
 constexpr auto kLingerTime = std::chrono::seconds(5);
 
-std::string text(boost::beast::string_view view) {
-    return {view.data(), view.size()};
-}
-
-Head head_of(const http::request_parser<http::buffer_body>& parser) {
-    Head head{.method = text(parser.get().method_string()), .target = text(parser.get().target())};
-    for (const auto& field : parser.get())
-        head.headers.push_back({text(field.name_string()), text(field.value())});
-    if (parser.get().count(http::field::transfer_encoding) > 0) // unknown ones are refused
-        head.content_length.reset();
-    else if (const auto length = parser.content_length())
-        head.content_length = *length;
-    return head;
-}
-
 /// RFC 9110, 5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT"
 std::string http_date() {
     const std::time_t now = std::time(nullptr);
@@ -188,23 +173,11 @@ net::awaitable<void> Connection::refuse_connection() {
 }
 
 std::optional<HttpReply> Connection::refuse(const Parser& parser, const Head& head) {
-    const unsigned version = parser.get().version();
-    if (version != kHttp10 && version != kHttp11)
-        return refusal_by_transport(400, "bad_request",
-                                    "the version is not HTTP/1.1; send HTTP/1.1");
-    if (version == kHttp11 && parser.get().count(http::field::host) != 1)
-        return refusal_by_transport(400, "bad_request", "there must be one header Host");
-    const auto coding = parser.get()[http::field::transfer_encoding];
-    if (!coding.empty() && !boost::beast::iequals(coding, "chunked"))
-        return refusal_by_transport(400, "bad_request",
-                                    "Transfer-Encoding is '" + text(coding) + "', must be chunked");
-    const uint64_t length = head.content_length.value_or(0);
-    if (length > most_body_bytes())
-        return refusal_by_transport(413, "body_too_large",
-                                    "the body has " + std::to_string(length) + " bytes, may have " +
-                                        std::to_string(most_body_bytes()) +
-                                        "; send fewer photos at once");
-    return application_.refuse(head);
+    std::optional<HttpReply> reply = refuse_head(parser, head, most_body_bytes());
+    if (!reply)
+        return application_.refuse(head);
+    application_.refused_by_transport(reply->status, reading_);
+    return reply;
 }
 
 net::awaitable<Connection::Next> Connection::serve_request(Parser& parser) {

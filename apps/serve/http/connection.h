@@ -17,9 +17,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/buffer_body.hpp>
-#include <boost/beast/http/parser.hpp>
 
+#include "apps/serve/http/head.h"
 #include "apps/serve/http/server.h"
 
 namespace yeoul::serve {
@@ -88,7 +87,6 @@ public:
     void drain();
 
 private:
-    using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
     enum class Next { keep, close, linger };
     struct HangUp;
     /// A request's head, or why there is none: a refusal where somebody waits for one.

@@ -15,7 +15,6 @@ namespace {
 namespace http = boost::beast::http;
 using boost::system::error_code;
 
-constexpr size_t kHeadLimit = 16 << 10;
 constexpr size_t kIdleBuffer = 4 << 10; // of a connection that waits; most heads fit
 constexpr size_t kBodyStep = 256 << 10; // stays in the second-level cache between memset and read
 
@@ -58,8 +57,7 @@ net::awaitable<bool> Connection::wait_for_request() {
 }
 
 net::awaitable<Connection::Arrival> Connection::read_head(Parser& parser) {
-    parser.header_limit(kHeadLimit);
-    parser.body_limit(boost::none); // what is too long gets a reply, not an error of the parser
+    limit_head(parser);
     deadline_in(options_.header_timeout);
     const auto [error, bytes] = co_await http::async_read_header(socket_, buffer_, parser, kAwait);
     no_deadline();
