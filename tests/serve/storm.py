@@ -14,7 +14,7 @@ import json
 import pathlib
 import random
 import resource
-import select
+import selectors
 import socket
 import subprocess
 import sys
@@ -36,7 +36,8 @@ class Storm:
         self.options = options
         self.photo = (ROOT / "apps/demo/photos/dunes.jpg").read_bytes()
         self.limit = self.idle + options.callers + 20
-        command = [options.serve, "--model", ROOT / "apps/demo/model", "--port", "0", "--quiet", "--max-connections", self.limit]
+        command = [options.serve, "--model", ROOT / "apps/demo/model", "--port", "0", "--quiet", "--slow-request-ms", "600000",
+                   "--max-connections", self.limit]
         self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
         host, port = self.process.stdout.readline().strip().removeprefix("http://").split(":")
         self.address = host, int(port)
@@ -90,14 +91,17 @@ class Storm:
     def go_over_the_limit(self):
         """Those over it are told so, unasked, and closed."""
         more = [Client(self.address) for _ in range(self.limit - self.idle + OVER)]
-        refused, end = [], time.monotonic() + 30
-        while len(refused) < OVER and time.monotonic() < end:
-            refused = select.select([one.socket for one in more], [], [], 1)[0]
-        if len(refused) < OVER:
-            raise Broken(f"of {len(more)} connections {len(refused)} were refused, not {OVER}")
+        told, end = set(), time.monotonic() + 30
+        with selectors.DefaultSelector() as selector:
+            for one in more:
+                selector.register(one.socket, selectors.EVENT_READ, one)
+            while len(told) < OVER and time.monotonic() < end:
+                told = {key.data for key, _ in selector.select(1)}
+        if len(told) < OVER:
+            raise Broken(f"of {len(more)} connections {len(told)} were refused, not {OVER}")
         for one in more:
             with one:
-                if one.socket in refused:
+                if one in told:
                     expect(one.reply(), 503)
 
     def wait_until_empty(self):
