@@ -113,16 +113,16 @@ void Cases::add_attention(const char* name, const Shapes& model, AttentionDesc d
             const int tokens = desc.tokens, dim = desc.heads * desc.head_dim;
             const double pairs = desc.causal ? 0.5 * tokens * (tokens + 1) : 1.0 * tokens * tokens;
             const double wide = static_cast<double>(size_bytes(desc.dtype));
-            return Case{
-                .shape = std::to_string(desc.heads) + " x " + row_shape(tokens, desc.head_dim),
-                .flop = 4.0 * batch * pairs * dim,
-                .bytes = wide * 4 * batch * tokens * dim,
-                .product = true,
-                .call = [=, &state](int turn, StreamRef stream) {
-                    (*op)(state.input({batch, tokens, 3 * dim}, desc.dtype, turn),
-                          state.output({batch, tokens, dim}, desc.dtype, turn),
-                          state.scratch_of(*op), stream);
-                }};
+            return Case{.shape =
+                            std::to_string(desc.heads) + " x " + row_shape(tokens, desc.head_dim),
+                        .flop = 4.0 * batch * pairs * dim,
+                        .bytes = wide * 4 * batch * tokens * dim,
+                        .product = true,
+                        .call = [=, &state](int turn, StreamRef stream) {
+                            (*op)(state.input({batch, tokens, 3 * dim}, desc.dtype, turn),
+                                  state.output({batch, tokens, dim}, desc.dtype, turn),
+                                  state.scratch_of(*op), stream);
+                        }};
         });
     });
 }
@@ -153,8 +153,8 @@ void Cases::add_others(const Shapes& model) {
     // bias_activation: its time is that of such a line less fc1_plain's.
     const LinearDesc fc1{.rows = model.tokens(), .in = model.dim, .out = model.hidden_dim};
     add_linear("fc1_plain", model, fc1);
-    for (const auto& [name, activation] : {std::pair("fc1_gelu", Activation::gelu),
-                                           {"fc1_gelu_tanh", Activation::gelu_tanh}}) {
+    for (const auto& [name, activation] :
+         {std::pair("fc1_gelu", Activation::gelu), {"fc1_gelu_tanh", Activation::gelu_tanh}}) {
         LinearDesc activated = fc1;
         activated.activation = activation;
         add_linear(name, model, activated);

@@ -50,8 +50,8 @@ public:
     Cases(Backend& backend, Numerics numerics, std::vector<int> batches, size_t rotate_bytes);
     ~Cases();
     void add(const Shapes& model);
-    /// What the model itself does not use: causal attention, other head_dims, other activations. After
-    /// `add`.
+    /// What the model itself does not use: causal attention, other head_dims, other activations.
+    /// After `add`.
     void add_others(const Shapes& model);
     /// What follows an embedding: similarity to labels, and the likeliest of them.
     void add_labels(const Shapes& model, int labels);
