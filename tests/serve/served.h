@@ -109,7 +109,10 @@ struct Served {
         : service(std::move(service_options)), server(options, service) {
         service.open(engine);
     }
-    ~Served() { engine.release(); } // nobody answers after the server is gone
+    ~Served() { // nobody answers after the server is gone
+        engine.release();
+        service.close();
+    }
 
     int port() const { return server.port(); }
     /// The service still answers, on a connection of its own.

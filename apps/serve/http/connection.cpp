@@ -65,6 +65,12 @@ Connection::Connection(tcp::socket socket, const ServerOptions& options, Applica
 }
 
 Connection::~Connection() {
+    leave(); // when it never began
+}
+
+void Connection::leave() {
+    if (!std::exchange(present_, false))
+        return;
     loop_.connections.erase(this);
     --state_.connections;
     if (loop_.draining && loop_.connections.empty() && loop_.emptied)
@@ -161,6 +167,7 @@ void Connection::hang_up() {
     error_code ignored;
     socket_.shutdown(tcp::socket::shutdown_both, ignored);
     socket_.close(ignored);
+    leave();
 }
 
 net::awaitable<void> Connection::refuse_connection() {

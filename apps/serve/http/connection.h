@@ -67,7 +67,8 @@ private:
     uint64_t limit_, bytes_ = 0;
 };
 
-/// Made when the socket is counted in `ServerState::connections`; uncounts it at its end.
+/// Made when the socket is counted in `ServerState::connections`; uncounts it at its end. Who
+/// answers may hold it longer, and let it go on another thread.
 class Connection : public std::enable_shared_from_this<Connection> {
 public:
     Connection(tcp::socket socket, const ServerOptions& options, Application& application,
@@ -118,6 +119,7 @@ private:
     void watch_client();
     void probe_client();
     void hang_up();
+    void leave();
     HttpReply body_failure(const boost::system::error_code& error);
     HttpReply refusal_by_transport(int status, std::string_view code, std::string_view message);
 
@@ -137,6 +139,7 @@ private:
     Clock::time_point deadline_ = Clock::time_point::max();
     Clock::time_point drained_ = Clock::time_point::min(); // when `drain` was called
     bool timed_out_ = false;
+    bool present_ = true;      // in the loop and in the count
     bool idle_ = false;        // between two requests
     bool half_closed_ = false; // the client sends no more
     bool http_1_0_ = false;

@@ -41,7 +41,8 @@ std::optional<HttpReply> refuse_head(const Parser& parser, const Head& head,
     if (version == 11 && parser.get().count(http::field::host) != 1)
         return bad_request("there must be one header Host");
     const auto coding = parser.get()[http::field::transfer_encoding];
-    if (!coding.empty() && !boost::beast::iequals(coding, "chunked"))
+    const size_t codings = parser.get().count(http::field::transfer_encoding);
+    if (codings > 1 || (codings == 1 && !boost::beast::iequals(coding, "chunked")))
         return bad_request("Transfer-Encoding is '" + text(coding) + "', must be chunked");
     const uint64_t length = head.content_length.value_or(0);
     if (length > most_body_bytes)

@@ -111,10 +111,12 @@ Responder::Responder(std::function<void(Make)> post) : once_(std::make_shared<On
 void Responder::make(Make make) const {
     if (once_->called.exchange(true))
         return;
+    // What it holds goes with this call: other copies may live longer than the connection.
+    const std::function<void(Make)> post = std::exchange(once_->post, nullptr);
     try {
-        once_->post(std::move(make));
+        post(std::move(make));
     } catch (const std::bad_alloc&) {
-        once_->post(out_of_memory_reply);
+        post(out_of_memory_reply);
     }
 }
 
