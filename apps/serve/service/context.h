@@ -62,6 +62,9 @@ struct Route {
     bool needs_key = true;
 };
 
+/// Once, when `code` is `device_lost`: the service is lost, and whoever started it hears of it.
+void note_lost_device(Context& context, ErrorCode code, const std::string& message);
+
 std::vector<Route> v1_routes();
 std::vector<Route> label_routes();
 std::vector<Route> openai_routes();
