@@ -30,7 +30,7 @@ void add_lines(MemoryPlan& plan, const PipelineShape& shape) {
     const IntakeShape& intake = shape.intake;
     const size_t streams = shape.streams;
     add("weights", MemoryTag::weights, plan.weight_bytes);
-    add("arenas, with workspaces", MemoryTag::activations, streams * shape.arena_bytes);
+    add("arenas, ops' workspaces in them", MemoryTag::activations, streams * shape.arena_bytes);
     add("photo slots", MemoryTag::activations, intake.slot_bytes() * intake.slots);
     add("photos before the resize", MemoryTag::activations, intake.ring_bytes);
     add("staging of slots", MemoryTag::staging,

@@ -195,7 +195,7 @@ struct DeviceInfo {
 
 /// What one part of an engine holds.
 struct MemoryUse {
-    std::string tag;     // "weights", "activations", "staging"
+    std::string tag;     // "weights", "activations", "workspace", "staging", "labels"
     bool pinned = false; // host memory that copies use; else the device's
     int64_t allocated_bytes = 0, reserved_bytes = 0;
     int64_t peak_bytes = 0; // allocated at a time, at most
@@ -273,7 +273,8 @@ public:
     const ModelInfo& info() const;
     const DeviceInfo& device() const;
     EngineStats stats() const;
-    /// Every segment and block that the engine holds, as JSON, without addresses.
+    /// Every segment and block that the engine holds, the text side's too, as JSON, without
+    /// addresses.
     std::string memory_snapshot() const;
 
 private:

@@ -144,12 +144,11 @@ TEST_CASE("session: host memory that runs out beside photos is an Error, and not
     session.set_labels({.names = {"cat", "dog"}});
     const std::vector<std::vector<float>> vectors(
         1100, std::vector<float>(static_cast<size_t>(session.info().dim), 1.0F));
-    const std::function<void()> calls[] = {[&] {
-                                               session.set_labels({.names = {"red", "green"}});
-                                           },
-                                           [&] { session.embed_text({"cat"}); },
-                                           [&] { session.tag({vectors.front()}, 2); },
-                                           [&] { session.duplicates(vectors, 0.9); }};
+    const Labels labels{.names = {"red", "green"}};
+    const std::vector<std::vector<float>> one = {vectors.front()};
+    const std::function<void()> calls[] = {
+        [&] { session.set_labels(labels); }, [&] { session.embed_text(labels.names); },
+        [&] { session.tag(one, 2); }, [&] { session.duplicates(vectors, 0.9); }};
     for (const auto& call : calls) {
         int refused = 0;
         bool met = true;
@@ -168,7 +167,7 @@ TEST_CASE("session: host memory that runs out beside photos is an Error, and not
         }
         CHECK(refused > 0);
         CHECK(session.ready());
-        CHECK(session.tag({vectors.front()}, 2).front().size() == 2);
+        CHECK(session.tag(one, 2).front().size() == 2);
     }
 }
 
