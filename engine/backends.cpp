@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <thread>
 
 #include "engine/cuda_module.h"
 #include "engine/tables.h"
@@ -61,7 +60,7 @@ Cuda open_cuda(int index, const std::function<void(const std::string&)>& warn) {
         options.gemm_table.clear();
         return {module.make(options), {}};
     } catch (const Error& error) {
-        return {nullptr, {error.what(), "see what else uses the GPU with nvidia-smi", true}};
+        return {nullptr, {error.what(), cuda_fix(error), true}};
     }
 }
 
@@ -79,7 +78,7 @@ std::vector<std::string> precisions(const Backend& backend) {
 }
 
 BackendReport probe_cpu() {
-    BackendReport cpu{.kind = "cpu", .libraries = cpu_backend_libraries()};
+    BackendReport cpu{.kind = "cpu", .device = "cpu", .libraries = cpu_backend_libraries()};
     try {
         const std::unique_ptr<Backend> backend = make_cpu_backend(1);
         cpu.usable = true;
@@ -92,8 +91,9 @@ BackendReport probe_cpu() {
     return cpu;
 }
 
-BackendReport probe_cuda(int index) {
-    BackendReport cuda{.kind = "cuda"};
+BackendReport probe_cuda(const std::string& device) {
+    const int index = cuda_index(device);
+    BackendReport cuda{.kind = "cuda", .device = device};
     const CudaModule module;
     Problem problem = module.problem();
     try {
@@ -110,7 +110,7 @@ BackendReport probe_cuda(int index) {
             cuda.precisions = precisions(*backend);
         }
     } catch (const Error& error) {
-        problem = {error.what(), "take --device cpu", true};
+        problem = {error.what(), cuda_fix(error), true};
     }
     cuda.problem = problem.what;
     cuda.fix = problem.fix;
@@ -142,12 +142,8 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
     return make_cpu_backend(threads);
 }
 
-int usable_cores() {
-    return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); // by affinity
-}
-
-std::vector<BackendReport> probe_backends() {
-    return {probe_cpu(), probe_cuda(0)};
+std::vector<BackendReport> probe_backends(const std::string& device) {
+    return {probe_cpu(), probe_cuda(cuda_index(device) >= 0 ? device : "cuda")};
 }
 
 } // namespace yeoul

@@ -16,11 +16,9 @@ namespace yeoul {
 std::unique_ptr<Backend> make_backend(const std::string& device, int threads,
                                       const std::function<void(const std::string&)>& warn = {});
 
-/// Cores this process may use.
-int usable_cores();
-
 struct BackendReport {
-    std::string kind; // "cpu", "cuda"
+    std::string kind;   // "cpu", "cuda"
+    std::string device; // as `make_backend` takes it: "cpu", "cuda", "cuda:1"
     bool usable = false;
     DeviceProperties properties;         // when usable
     std::vector<std::string> precisions; // that it takes: "fp32"
@@ -28,7 +26,8 @@ struct BackendReport {
     std::string targets;                 // what GPUs it is built for: "75-real;75-virtual"
     std::string problem, fix;            // when not usable
 };
-/// For `doctor`. Never throws for a backend that is missing or broken: it says so.
-std::vector<BackendReport> probe_backends();
+/// For `doctor`. Of GPUs the one that `device` names, else the first. Never throws for a backend
+/// that is missing or broken: it says so.
+std::vector<BackendReport> probe_backends(const std::string& device = "auto");
 
 } // namespace yeoul

@@ -29,14 +29,30 @@ std::vector<BatchCost> powers_of_two(int largest) {
     return buckets;
 }
 
-/// Names what the times depend on.
+/// "amd-epyc-7763-64-core-processor": letters and digits stay, the rest is one hyphen each.
+std::string file_words(const std::string& name) {
+    std::string words;
+    for (const char c : name) {
+        const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        if ((lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9'))
+            words += lower;
+        else if (!words.empty() && words.back() != '-')
+            words += '-';
+    }
+    if (words.ends_with('-'))
+        words.pop_back();
+    return words;
+}
+
+/// Names what the times depend on. The processor's own name, too: a home folder or an image may
+/// move between machines that share an instruction set and little else.
 std::string table_name(const DeviceProperties& device, const batching::VisionTransformer& model,
                        const BucketRequest& request, int largest) {
     std::ostringstream out;
     out << "buckets-vit-" << model.tokens << "x" << model.hidden_dim << "x" << model.layers << "-"
         << device.kind << "-" << device.isa << "-" << name(request.dtype);
     if (device.kind == "cpu")
-        out << "-" << request.threads << "threads";
+        out << "-" << file_words(device.name) << "-" << request.threads << "threads";
     out << "-to" << largest;
     return out.str();
 }

@@ -38,7 +38,8 @@ struct BucketRequest {
 struct BucketChoice {
     std::vector<batching::BatchCost> buckets; // in proportion, unless they come from the table
     bool known = false; // from the table of an earlier start: there is nothing to time
-    std::string table;  // its name: "buckets-vit-50x768x12-cpu-avx2-fp32-2threads-to8"
+    /// Its name: "buckets-vit-50x768x12-cpu-avx2-fp32-amd-epyc-7763-2threads-to8".
+    std::string table;
 };
 /// Reads the table.
 BucketChoice choose_buckets(const DeviceProperties& device,

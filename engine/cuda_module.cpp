@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -122,6 +123,25 @@ Problem cuda_problem(const CudaReport& report, int index) {
                     std::to_string(kLeastSm),
                 "take a GPU of the Turing generation (T4) or newer, or --device cpu", true};
     return {};
+}
+
+std::string cuda_fix(const Error& error) {
+    const std::string_view text = error.what(); // names CUDA's error, where it is one
+    const auto names = [&](std::initializer_list<std::string_view> errors) {
+        return std::any_of(errors.begin(), errors.end(),
+                           [&](std::string_view one) { return text.find(one) != text.npos; });
+    };
+    if (error.code() == ErrorCode::out_of_memory || names({"cudaErrorDevicesUnavailable"}))
+        return "see what else uses the GPU with nvidia-smi";
+    if (names({"cudaErrorNoKernelImageForDevice"}))
+        return "build with this GPU's compute capability in YEOUL_CUDA_ARCHITECTURES";
+    if (names({"cudaErrorUnsupportedPtxVersion", "cudaErrorInvalidPtx",
+               "cudaErrorJitCompilerNotFound", "cudaErrorInsufficientDriver",
+               "cudaErrorSystemDriverMismatch", "cudaErrorCompatNotSupportedOnDevice"}))
+        return "update the NVIDIA driver, or build with the CUDA toolkit that it came with";
+    if (error.code() == ErrorCode::invalid_argument)
+        return "correct YEOUL_CUDA_SM, or unset it";
+    return "see with nvidia-smi whether the GPU works";
 }
 
 } // namespace yeoul

@@ -38,6 +38,9 @@ private:
 /// Why device `index` of this report cannot be used.
 Problem cuda_problem(const CudaReport& report, int index);
 
+/// What to do about an error that the shared object threw while it opened a device.
+std::string cuda_fix(const Error& error);
+
 /// "13.0" of 13000.
 std::string cuda_version(int version);
 

@@ -5,6 +5,7 @@
 #include <new>
 #include <system_error>
 
+#include "engine/batching/item_error.h"
 #include "engine/session.h"
 
 namespace yeoul {
@@ -53,11 +54,16 @@ Engine Engine::open(const EngineOptions& options) {
 }
 
 std::vector<Result> Engine::embed(Request request) {
-    // Shared with the callback: the waiter may be gone before set_value returns.
-    const auto promise = std::make_shared<std::promise<std::vector<Result>>>();
-    std::future<std::vector<Result>> future = promise->get_future();
-    submit(std::move(request),
-           [promise](std::vector<Result> results) { promise->set_value(std::move(results)); });
+    std::future<std::vector<Result>> future;
+    try {
+        // Shared with the callback: the waiter may be gone before set_value returns.
+        const auto promise = std::make_shared<std::promise<std::vector<Result>>>();
+        future = promise->get_future();
+        submit(std::move(request),
+               [promise](std::vector<Result> results) { promise->set_value(std::move(results)); });
+    } catch (const std::bad_alloc&) {
+        throw no_memory_for_request();
+    }
     return future.get();
 }
 

@@ -27,8 +27,11 @@ Intake::Intake(Backend& backend, Device& memory, const IntakeShape& shape,
     if (resize_ && shape.ring_bytes > 0)
         sources_.add({0, shape.ring_bytes});
     groups_.resize(IntakeMemory::kGroups);
-    for (Group& group : groups_)
+    for (Group& group : groups_) {
         group.done = std::make_unique<Event>(backend);
+        group.uploads.reserve(static_cast<size_t>(shape.slots));
+    }
+    pending_.reserve(static_cast<size_t>(shape.slots)); // an upload that was placed is not lost
     entries_.reserve(IntakeMemory::kTasks);
 }
 

@@ -76,11 +76,12 @@ Session::Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
     load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 }
 
-Session::Session(Session& first, const EngineOptions& options)
+Session::Session(Session& first, const EngineOptions& options, const MeasuringOptions& measuring)
     : backend_(first.backend_), counted_(first.counted_) {
-    const PlanRequest request = plan_request(*backend_, options);
+    PlanRequest request = plan_request(*backend_, options);
+    request.batches = measuring.batches;
     prepared_ = prepare_beside(*backend_, first.prepared_, request, decode_options(options));
-    start(options, request, false);
+    start(options, request, measuring.full_batches);
 }
 
 void Session::start(const EngineOptions& options, const PlanRequest& request, bool full_batches) {

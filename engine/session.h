@@ -28,8 +28,9 @@ public:
     ~Session();
     /// For measuring: an instance beside `first`, which outlives it and was opened with the same
     /// options. It shares the device and the weights, without text; memory, streams, threads and
-    /// queue are its own. Throws `OutOfMemory`.
-    Session(Session& first, const EngineOptions& options);
+    /// queue are its own. `measuring.batches` are some of `first`'s, or none for all of them.
+    /// Throws `OutOfMemory`.
+    Session(Session& first, const EngineOptions& options, const MeasuringOptions& measuring = {});
 
     void submit(Request request, Scheduler::OnDone on_done);
     // As of `Engine`:

@@ -48,6 +48,18 @@ batching::CostTable time_graphs(Pipeline& pipeline, const BucketChoice& choice, 
     return timed.table;
 }
 
+/// The rows of `batches`, which are some of its own.
+batching::CostTable costs_of(const batching::CostTable& all, const std::vector<int>& batches) {
+    std::vector<batching::BatchCost> costs;
+    for (const batching::BatchCost& cost : all.buckets())
+        if (std::find(batches.begin(), batches.end(), cost.batch) != batches.end())
+            costs.push_back(cost);
+    YEOUL_REQUIRE(costs.size() == batches.size(), "of " << batches.size()
+                                                        << " batch sizes the model is planned for "
+                                                        << costs.size());
+    return batching::CostTable(std::move(costs));
+}
+
 void limit_sources(Prepared& prepared) {
     prepared.pipeline->intake().set_most_source_bytes(
         static_cast<size_t>(kBusBytesPerSecond / prepared.costs->best_per_second()));
@@ -153,12 +165,13 @@ Prepared prepare_beside(Backend& backend, const Prepared& first, const PlanReque
     Prepared prepared;
     prepared.opened.preprocessor = first.opened.preprocessor;
     prepared.opened.info = first.opened.info;
-    prepared.costs = first.costs;
+    prepared.costs =
+        request.batches.empty() ? first.costs : costs_of(*first.costs, request.batches);
     prepared.memory = std::make_unique<EngineMemory>(backend);
     prepared.changing = std::make_unique<EngineMemory>(backend);
     EngineMemory& memory = *prepared.memory;
     VisionModel& model = *first.opened.model;
-    const std::vector<int> batches = batch_sizes(first.costs->buckets());
+    const std::vector<int> batches = batch_sizes(prepared.costs->buckets());
     prepared.pipeline =
         std::make_unique<Pipeline>(backend, memory.lanes(), model, batches,
                                    PipelineShape::of(model, backend.properties(), batches.back(),

@@ -39,7 +39,8 @@ Prepared prepare(Backend& backend, const PlanRequest& request,
 
 /// Another pipeline on the model and the costs of `first`, which outlives it: the weights are
 /// shared, slots, activations, graphs and streams are its own. Its `plan` is empty and its `memory`
-/// holds no weights. `backend` and `request` are those of `first`. Throws `OutOfMemory`.
+/// holds no weights. `backend` and `request` are those of `first`, but that `batches` may name some
+/// of its batches. Throws `OutOfMemory`.
 Prepared prepare_beside(Backend& backend, const Prepared& first, const PlanRequest& request,
                         const loader::DecodeOptions& decode = {});
 

@@ -41,7 +41,8 @@ void require_activation(const char* op, const char* what, const View& view, DTyp
 
 void require_aligned(const char* op, const char* what, const View& view, size_t bytes) {
     YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(view.data) % bytes == 0,
-                  op << ": " << what << " is not " << bytes << "-byte aligned");
+                  op << ": " << what << " is not " << bytes << "-byte aligned: it begins at "
+                     << view.data);
 }
 
 void require_apart(const char* op, const char* a_name, const View& a, const char* b_name,

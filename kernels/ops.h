@@ -262,6 +262,7 @@ public:
 // y[b, l] = scale * <x[b], w[l]> / norm[b]: cosines of photos and labels, times `scale`
 //   x  (batch, dim) fp32 and norm (batch) fp32, as the embedding head gives them
 //   w  (labels, dim) `w`, rows of length 1, on the device     y  (batch, labels) fp32
+//   CUDA: x at a multiple of 16 bytes
 //   math   products and sums in fp32         cost  2 * batch * labels * dim FLOP
 // `w` is given at every call, so that a set of labels can be replaced while serving; it may have
 // any number of rows up to `labels`. A photo whose norm is zero or not finite gets a row of NaN.
@@ -305,8 +306,9 @@ public:
     virtual Numerics numerics(std::string_view precision) const = 0;
 
     /// Times the candidates for every product that the linear ops made so far compute, in about
-    /// `seconds`, and gives the readable table of them all; ops made afterwards do not change by
-    /// it. Empty where there is nothing to choose from.
+    /// `seconds`, and gives the readable table of them all and of what the table that was read at
+    /// start says of other products; ops made afterwards do not change by it. Empty where there is
+    /// nothing to choose from.
     virtual std::string tune_gemms(double seconds) = 0;
 
     /// Ops made from here on take the memory of their weights, and pinned memory while they are
@@ -332,6 +334,10 @@ public:
     virtual std::unique_ptr<Similarity> similarity(const SimilarityDesc& desc) = 0;
     virtual std::unique_ptr<TopK> top_k(const TopKDesc& desc) = 0;
 };
+
+/// The cores this process may use, by its affinity: a container or `taskset` may leave it fewer
+/// than the machine has. The default of everything that takes a number of threads.
+int usable_cores();
 
 /// The CPU backend: oneDNN, `threads` threads for math (0: the cores this process may use).
 std::unique_ptr<Backend> make_cpu_backend(int threads);

@@ -51,9 +51,9 @@ RowsResult decode_unrotated(Bytes encoded, const ImageHeader& header, const Deco
     case ImageFormat::webp:
         return decode_webp_rows(encoded, header, options.alpha_on_white, sink);
     case ImageFormat::heif:
-        return decode_heif_rows(encoded, header, options.max_pixels, sink);
+        return decode_heif_rows(encoded, header, options, sink);
     case ImageFormat::bmp:
-        return decode_bmp_rows(encoded, header, sink);
+        return decode_bmp_rows(encoded, header, options.alpha_on_white, sink);
     case ImageFormat::pnm:
         return decode_pnm_rows(encoded, header, sink);
     case ImageFormat::unknown:

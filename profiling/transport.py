@@ -5,7 +5,8 @@
 
 Needs wrk (Debian has it). Client and server share the cores, so the server's own CPU time per request is given as well: it says what
 the server could do with a client elsewhere. Where a rate is asked for, connections pause between requests: without pauses 128 connections
-see 128 / rate as their latency, whatever the server does. Writes every round and a table to results/<processor>/.
+see 128 / rate as their latency, whatever the server does. A pause begins with the reply, so it is a quarter shorter than connections /
+rate: the rate is offered as long as replies take no longer than that quarter, and up to a third more when they take no time. Writes every round and a table to results/<processor>/.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from results import ROOT, cell, commit, cpu_seconds, processor, write
 HERE = pathlib.Path(__file__).resolve().parent
 IMAGE = "image/jpeg"
 BASE64 = "/v1/embed?encoding_format=base64"
-# name, target, bytes of the body, connections, requests/s at most (0: as many as the server answers)
+# name, target, bytes of the body, connections, requests/s that are offered at least (0: as many as the server answers)
 CASES = [
     ("1 kB, vector as JSON", "/v1/embed", 1_000, 128, 0),
     ("1 kB, vector as base64", BASE64, 1_000, 128, 0),
@@ -37,7 +38,7 @@ CASES = [
 
 def ask(options, server, url, case, folder):
     _, target, size, connections, asked = case
-    pause_ms = round(1e3 * connections / asked) if asked else 0
+    pause_ms = int(0.75 * 1e3 * connections / asked) if asked else 0
     body = pathlib.Path(folder) / str(size)
     if not body.exists():
         body.write_bytes(bytes(range(256)) * (size // 256) + bytes(size % 256))

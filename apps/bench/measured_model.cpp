@@ -7,6 +7,7 @@
 #include "apps/cli/model_path.h"
 #include "apps/synth/architectures.h"
 #include "apps/synth/model_directory.h"
+#include "engine/backends.h"
 
 namespace yeoul::bench {
 
@@ -26,7 +27,8 @@ MeasuredModel::MeasuredModel(const std::string& directory, const std::string& ar
     if (!::mkdtemp(place.data()))
         throw Error(ErrorCode::io, "'" + place + "' cannot be made; set TMPDIR");
     temporary_ = place;
-    synth::write_clip_directory(config, {.label = arch}, temporary_ / arch);
+    synth::write_clip_directory(config, {.threads = usable_cores(), .label = arch},
+                                temporary_ / arch);
     path_ = temporary_ / arch;
     name_ = arch;
 }

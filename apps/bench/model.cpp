@@ -1,7 +1,6 @@
 // engine-bench model: the forward pass, by batch, precision and number of streams.
 #include <algorithm>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <sstream>
 
@@ -77,23 +76,16 @@ int serve_lines(const ModelFlags& flags) {
     YEOUL_REQUIRE(flags.precisions.size() == 1 && flags.streams.size() == 1,
                   "--stdin takes one precision and one number of streams");
     const MeasuredModel model(flags.model, flags.arch);
-    std::map<int, std::unique_ptr<ModelSession>> sessions;
-    auto session = [&](int batch) -> ModelSession& {
-        std::unique_ptr<ModelSession>& slot = sessions[batch];
-        if (!slot) {
-            slot = std::make_unique<ModelSession>(SessionOptions{.model = model.path(),
-                                                                 .device = flags.device,
-                                                                 .precision = flags.precisions[0],
-                                                                 .batch = batch,
-                                                                 .streams = flags.streams[0],
-                                                                 .threads = flags.threads});
-            for (int i = 0; i < flags.warmup; ++i)
-                slot->run();
-        }
-        return *slot;
+    ChangingSession session({.model = model.path(),
+                             .device = flags.device,
+                             .precision = flags.precisions[0],
+                             .streams = flags.streams[0],
+                             .threads = flags.threads},
+                            flags.batches);
+    const auto warm_up = [&](ModelSession& opened) {
+        for (int i = 0; i < flags.warmup; ++i)
+            opened.run();
     };
-    for (int batch : flags.batches)
-        session(batch);
     std::cout << "{\"ready\": true}" << std::endl;
     for (std::string line; std::getline(std::cin, line);) {
         std::istringstream words(line);
@@ -101,7 +93,7 @@ int serve_lines(const ModelFlags& flags) {
         YEOUL_REQUIRE(words >> batch >> iterations && batch >= 1 && batch <= 1024 &&
                           iterations >= 1,
                       "line '" << line << "' on stdin must be BATCH ITERATIONS, as in '8 5'");
-        ModelSession& timed = session(batch);
+        ModelSession& timed = session.at(batch, warm_up);
         std::string wall, compute;
         for (int i = 0; i < iterations; ++i) {
             const ModelSession::Times times = timed.run();
@@ -128,6 +120,7 @@ cli::Command model_command() {
     command.text("model", "DIR", "model directory (default: the bundled model)", flags->model)
         .text("arch", "NAME", "or random weights of this architecture, made for the run",
               flags->arch)
+        .exclusive({"model", "arch"})
         .text("device", "DEVICE", "auto, cpu, cuda or cuda:N (default: auto)", flags->device)
         .numbers("batches", "N,...", "photos in a forward pass (default: 1,8,32)", flags->batches,
                  1, 1024)

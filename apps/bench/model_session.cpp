@@ -1,5 +1,6 @@
 #include "apps/bench/model_session.h"
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -27,8 +28,18 @@ EngineOptions engine_options(const SessionOptions& options) {
 ModelSession::ModelSession(const SessionOptions& options)
     : options_(options), session_(open_backend(engine_options(options)), engine_options(options),
                                   {.batches = {options.batch}, .full_batches = false}) {
+    make_photos();
+}
+
+ModelSession::ModelSession(Session& weights, const SessionOptions& options)
+    : options_(options), session_(weights, engine_options(options),
+                                  {.batches = {options.batch}, .full_batches = false}) {
+    make_photos();
+}
+
+void ModelSession::make_photos() {
     const ModelInfo& info = session_.info();
-    for (int i = 0; i < options.batch; ++i)
+    for (int i = 0; i < options_.batch; ++i)
         photos_.push_back(Photo::rgb(sample_pixels(info.image_height, info.image_width, i),
                                      info.image_height, info.image_width));
 }
@@ -58,6 +69,35 @@ ModelSession::Times ModelSession::run() {
         times.compute_ms += results.front().times.compute_ms / options_.streams;
     }
     return times;
+}
+
+ChangingSession::ChangingSession(const SessionOptions& options, std::vector<int> batches)
+    : options_(options), batches_(std::move(batches)) {
+    open_weights();
+}
+
+void ChangingSession::open_weights() {
+    std::sort(batches_.begin(), batches_.end());
+    batches_.erase(std::unique(batches_.begin(), batches_.end()), batches_.end());
+    options_.batch = batches_.back();
+    const EngineOptions engine = engine_options(options_);
+    weights_ = std::make_unique<Session>(
+        open_backend(engine), engine, MeasuringOptions{.batches = batches_, .full_batches = false});
+}
+
+ModelSession& ChangingSession::at(int batch, const std::function<void(ModelSession&)>& warm_up) {
+    if (current_ && options_.batch == batch)
+        return *current_;
+    current_.reset();
+    if (!std::binary_search(batches_.begin(), batches_.end(), batch)) {
+        batches_.push_back(batch);
+        weights_.reset();
+        open_weights();
+    }
+    options_.batch = batch;
+    current_ = std::make_unique<ModelSession>(*weights_, options_);
+    warm_up(*current_);
+    return *current_;
 }
 
 double gflop_per_photo(const std::filesystem::path& model) {

@@ -55,10 +55,10 @@ HostTime saturate(int batch, int64_t photos) {
     config.max_wait_ns = kNever;
     config.full_batches = true;
     config.latency_target_ns = 3'600'000'000'000; // nobody is due
+    constexpr int kMostInFlight = 1024;
+    std::counting_semaphore<kMostInFlight> room(kMostInFlight); // outlives who releases it
     EmptyStages stages(table, config.streams, kDim, 0, false);
     Scheduler scheduler(stages, {config, table, kDim, {}});
-    constexpr int kMostInFlight = 1024;
-    std::counting_semaphore<kMostInFlight> room(kMostInFlight);
     const std::vector<uint8_t> encoded(1);
     const double cpu = process_cpu_us();
     const auto start = std::chrono::steady_clock::now();

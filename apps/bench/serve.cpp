@@ -297,6 +297,7 @@ cli::Command serve_command() {
         .text("model", "DIR", "model directory (default: the bundled model)", flags->model)
         .text("arch", "NAME", "or random weights of this architecture, made for the run",
               flags->arch)
+        .exclusive({"model", "arch"})
         .text("device", "DEVICE", "auto, cpu, cuda or cuda:N (default: auto)", flags->device)
         .choice("precision", "(default: auto, fp32 on a CPU)", flags->precision,
                 {"auto", "fp32", "bf16", "fp16"})

@@ -84,6 +84,7 @@ std::vector<Shape> shapes(const SimulateFlags& flags) {
 }
 
 int simulate(const SimulateFlags& flags) {
+    YEOUL_REQUIRE(flags.rate == 0 || flags.load == 0, "--rate and --load exclude each other");
     SimulationTable table;
     table.searched = flags.rate == 0 && flags.load == 0;
     const auto decode_ns = static_cast<int64_t>(1e6 * milliseconds(flags.photo_ms));
@@ -93,8 +94,11 @@ int simulate(const SimulateFlags& flags) {
     settings << flags.cores << " cores";
     if (flags.cores > 0)
         settings << ", " << flags.photo_ms << " ms to decode a photo";
-    settings << "; " << flags.photos << " photos per run, seed " << flags.seed << "; "
-             << (flags.deadlines ? "the target is every photo's deadline" : "no deadlines")
+    if (flags.trace.empty())
+        settings << "; " << flags.photos << " photos per run, seed " << flags.seed << "; ";
+    else
+        settings << "; " << flags.trace << "; ";
+    settings << (flags.deadlines ? "the target is every photo's deadline" : "no deadlines")
              << "; other policies than yeoul have "
              << (flags.same_buckets ? "the same buckets" : "a graph of every batch size");
     table.settings = settings.str();

@@ -139,6 +139,11 @@ Command& Command::toggle(std::string name, std::string help, bool& into, bool ne
                 }});
 }
 
+Command& Command::exclusive(std::vector<std::string> names) {
+    exclusive_.push_back(std::move(names));
+    return *this;
+}
+
 Command& Command::arguments(std::string value, std::string help, std::vector<std::string>& into,
                             bool required) {
     arguments_value_ = std::move(value);

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <set>
 
 #include <yeoul/error.h>
 
@@ -109,8 +110,14 @@ private:
         std::vector<std::string> extras = app.remaining();
         std::erase(extras, "--"); // CLI11 keeps the mark that ends the flags
         refuse_extras(command, extras);
+        std::set<std::string> given;
+        if (!arguments.empty())
+            given.insert(command.arguments_value_);
         for (size_t i = 0; i < on.size(); ++i)
-            set(command.flags_[i], on[i], off[i]);
+            if (on[i]->count() || (off[i] && off[i]->count()))
+                given.insert(command.flags_[i].name);
+        for (size_t i = 0; i < on.size(); ++i)
+            set(command.flags_[i], on[i], off[i], !set_aside(command, command.flags_[i], given));
         YEOUL_REQUIRE(!command.arguments_required_ || !arguments.empty(),
                       command.arguments_value_ << " is missing; see " << help_command(command));
         if (command.arguments_)
@@ -139,7 +146,19 @@ private:
         }
     }
 
-    static void set(const Flag& flag, const CLI::Option* on, const CLI::Option* off) {
+    /// Whether the command line has a flag that excludes this one.
+    static bool set_aside(const Command& command, const Flag& flag,
+                          const std::set<std::string>& given) {
+        for (const std::vector<std::string>& names : command.exclusive_)
+            if (std::find(names.begin(), names.end(), flag.name) != names.end())
+                for (const std::string& name : names)
+                    if (name != flag.name && given.contains(name))
+                        return true;
+        return false;
+    }
+
+    static void set(const Flag& flag, const CLI::Option* on, const CLI::Option* off,
+                    bool environment) {
         const std::string label = "--" + flag.name;
         YEOUL_REQUIRE(!(off && off->count() && on->count()),
                       label << " and --no-" << flag.name << " exclude each other; give one");
@@ -147,7 +166,7 @@ private:
             return flag.set("false", "--no-" + flag.name);
         if (on->count())
             return flag.set(flag.value.empty() ? "true" : on->results().back(), label);
-        if (!flag.environment)
+        if (!flag.environment || !environment)
             return;
         const std::string variable = environment_name(flag.name);
         // An empty variable is how scripts unset one.

@@ -51,6 +51,9 @@ public:
                        std::vector<std::string> choices);
     Command& toggle(std::string name, std::string help, bool& into, bool negatable = false);
     Command& add(Flag flag);
+    /// Flags, or the value of `arguments`, that exclude each other: one of them on the command line
+    /// sets aside the variables of the others. The command itself refuses two that were given.
+    Command& exclusive(std::vector<std::string> names);
     /// The arguments that are no flags.
     Command& arguments(std::string value, std::string help, std::vector<std::string>& into,
                        bool required);
@@ -63,6 +66,7 @@ private:
     friend class Parser;
     std::string name_, summary_, examples_;
     std::vector<Flag> flags_;
+    std::vector<std::vector<std::string>> exclusive_;
     std::string arguments_value_, arguments_help_;
     std::vector<std::string>* arguments_ = nullptr;
     bool arguments_required_ = false;

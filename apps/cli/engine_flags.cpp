@@ -45,7 +45,8 @@ void EngineFlags::add_photos(Command& command) {
 
 void EngineFlags::add_verbosity(Command& command) {
     command.toggle("quiet", "only warnings and errors on stderr", quiet)
-        .toggle("verbose", "say more on stderr, with the time", verbose);
+        .toggle("verbose", "say more on stderr, with the time", verbose)
+        .exclusive({"quiet", "verbose"});
 }
 
 Verbosity EngineFlags::verbosity() const {

@@ -30,7 +30,8 @@ void LabelFlags::add(Command& command) {
     command.text("labels", "A,B,...", "what to choose from, separated by commas", labels)
         .text("labels-file", "FILE", "the same, one label a line", file)
         .text("template", "TEXT", "what a label is put into, at {} (default: \"a photo of a {}\")",
-              form);
+              form)
+        .exclusive({"labels", "labels-file"});
 }
 
 Labels LabelFlags::read() const {

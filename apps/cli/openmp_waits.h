@@ -5,7 +5,8 @@ namespace yeoul::cli {
 
 /// Starts the program again with GOMP_SPINCOUNT=5000, unless the environment has that variable or
 /// OMP_WAIT_POLICY: libgomp reads them before `main` and offers no call for it. It costs the time
-/// of loading the libraries, about 10 ms. Call it first in `main`.
+/// of loading the libraries, about 10 ms. Call it first in `main`. Run by an explicit loader
+/// (`ld.so ./engine-run`) a program stays as it is.
 ///
 /// oneDNN's loops meet at barriers of libgomp, some hundred in a forward pass. A thread that
 /// arrives first spins there 300,000 times, 6 to 12 ms, before it sleeps; when the thread it waits

@@ -33,7 +33,8 @@ std::string duration(double seconds) {
     return grouped(whole / 3600) + " h " + std::to_string(whole / 60 % 60) + " min";
 }
 
-std::string progress_line(const ProgressCounts& counts, double elapsed_s) {
+std::string progress_line(std::string_view command, const ProgressCounts& counts,
+                          double elapsed_s) {
     const auto per_second = [&](size_t photos) {
         return elapsed_s > 0 ? static_cast<double>(photos) / elapsed_s : 0;
     };
@@ -41,13 +42,13 @@ std::string progress_line(const ProgressCounts& counts, double elapsed_s) {
     const size_t total = std::max<size_t>(counts.total, 1);
     const int filled = static_cast<int>(counts.done * kBar / total);
     char text[160];
-    std::snprintf(text, sizeof text, "embed %3d%% [%s%s]  %s/%s  %.1f photos/s",
+    std::snprintf(text, sizeof text, " %3d%% [%s%s]  %s/%s  %.1f photos/s",
                   static_cast<int>(counts.done * 100 / total), std::string(filled, '#').c_str(),
                   std::string(kBar - filled, ' ').c_str(),
                   grouped(static_cast<int64_t>(counts.done)).c_str(),
                   grouped(static_cast<int64_t>(counts.total)).c_str(),
                   per_second(counts.done - std::min(counts.done, counts.errors)));
-    std::string line = text;
+    std::string line = std::string(command) + text;
     std::snprintf(text, sizeof text, "  decode %d%% compute %d%%",
                   percent(counts.decode_seconds, elapsed_s * counts.threads),
                   percent(counts.compute_seconds, elapsed_s * counts.streams));
@@ -61,7 +62,7 @@ std::optional<std::string> Progress::update(const ProgressCounts& counts, double
     if (elapsed_s - shown_at_s_ < interval_s_)
         return std::nullopt;
     shown_at_s_ = elapsed_s;
-    return progress_line(counts, elapsed_s);
+    return progress_line(command_, counts, elapsed_s);
 }
 
 } // namespace yeoul::cli

@@ -109,7 +109,7 @@ std::string describe(const BackendReport& backend) {
     const std::string precisions = "precisions " + list(backend.precisions);
     if (backend.kind == "cpu")
         return backend.properties.name + ", " + std::to_string(usable_cores()) +
-               " cores for this process, " + precisions;
+               (usable_cores() == 1 ? " core" : " cores") + " for this process, " + precisions;
     return backend.properties.name + ", " + backend.properties.isa + ", " +
            std::to_string(backend.properties.compute_units) + " SMs, " + precisions +
            ", built for " + backend.targets;
@@ -123,14 +123,14 @@ std::vector<Finding> examine(const cli::EngineFlags& flags, cli::Console& consol
     for (std::string_view extension : loader::known_extensions())
         extensions.emplace_back(extension);
     findings.push_back({"photos", "ok", list(extensions), ""});
-    for (const BackendReport& backend : probe_backends()) {
+    for (const BackendReport& backend : probe_backends(flags.device)) {
         if (backend.usable) {
-            findings.push_back({"device " + backend.kind, "ok", describe(backend), ""});
-            findings.push_back(self_test(flags, backend.kind, console));
+            findings.push_back({"device " + backend.device, "ok", describe(backend), ""});
+            findings.push_back(self_test(flags, backend.device, console));
         } else {
             // A GPU is an offer; only the device that everything falls back to must work.
             const bool asked = backend.kind != "cpu" && flags.device.starts_with(backend.kind);
-            findings.push_back({"device " + backend.kind,
+            findings.push_back({"device " + backend.device,
                                 asked || backend.kind == "cpu" ? "FAILED" : "absent",
                                 backend.problem, asked ? "take --device cpu" : backend.fix});
         }

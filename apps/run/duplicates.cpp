@@ -132,7 +132,8 @@ int duplicates(const DuplicatesFlags& flags) {
         return stored_duplicates(flags);
     YEOUL_REQUIRE(!flags.paths.empty(), "name photos, folders, or --vectors FILE");
     Album album;
-    return run_photos({.engine = flags.engine,
+    return run_photos({.command = "duplicates",
+                       .engine = flags.engine,
                        .paths = flags.paths,
                        .output = flags.output,
                        .answer =
@@ -147,6 +148,7 @@ int duplicates(const DuplicatesFlags& flags) {
                            }});
 }
 
+constexpr const char* kPaths = "PATH...";
 constexpr const char* kDuplicatesExamples =
     R"(engine-run duplicates photos/                          groups of near-duplicates
 engine-run duplicates photos/ --threshold 0.98 --format jsonl
@@ -158,7 +160,7 @@ engine-run duplicates --vectors vectors.safetensors     of vectors that are ther
 cli::Command duplicates_command() {
     auto flags = std::make_shared<DuplicatesFlags>();
     cli::Command command("duplicates", "Groups of photos that look alike.", kDuplicatesExamples);
-    command.arguments("PATH...",
+    command.arguments(kPaths,
                       "photos, folders (searched at any depth), or - for a list of paths on stdin",
                       flags->paths, false);
     flags->engine.add_model(command);
@@ -175,7 +177,9 @@ cli::Command duplicates_command() {
         .text("vectors", "FILE", "group stored vectors, .npy or .safetensors, instead of photos",
               flags->vectors)
         .text("output", "FILE", "write the vectors, too: a .npy, .safetensors or .jsonl",
-              flags->output);
+              flags->output)
+        .exclusive({"vectors", "output"})
+        .exclusive({"vectors", kPaths});
     flags->engine.add_verbosity(command);
     command.run([flags] { return duplicates(*flags); });
     return command;

@@ -15,7 +15,8 @@ struct EmbedFlags {
 };
 
 int embed(const EmbedFlags& flags) {
-    PhotoJob job{.engine = flags.engine,
+    PhotoJob job{.command = "embed",
+                 .engine = flags.engine,
                  .paths = flags.paths,
                  .shard = flags.shard,
                  .output = flags.output,

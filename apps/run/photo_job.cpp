@@ -74,7 +74,7 @@ public:
 private:
     void stream(Engine& engine, const std::vector<Input>& inputs, std::stop_token stop) {
         const Stopwatch watch;
-        cli::Progress progress(console_.terminal());
+        cli::Progress progress(job_.command, console_.terminal());
         if (file_)
             file_->begin(engine.info().dim);
         if (rows_)

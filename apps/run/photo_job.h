@@ -15,6 +15,7 @@
 namespace yeoul::run {
 
 struct PhotoJob {
+    const char* command; // its name, for the progress line
     const cli::EngineFlags& engine;
     const std::vector<std::string>& paths;
     Shard shard = {};

@@ -10,6 +10,7 @@
 #include "apps/run/commands.h"
 #include "apps/synth/architectures.h"
 #include "apps/synth/model_directory.h"
+#include "engine/backends.h"
 
 namespace yeoul::run {
 namespace {
@@ -38,7 +39,8 @@ int synth(const SynthFlags& flags) {
     const synth::DirectoryOptions options{.seed = static_cast<uint64_t>(flags.seed),
                                           .format = parse_format(flags.dtype),
                                           .force = flags.force,
-                                          .threads = flags.engine.threads,
+                                          .threads = flags.engine.threads > 0 ? flags.engine.threads
+                                                                              : usable_cores(),
                                           .stop = stop.get_token(),
                                           .label = flags.arch};
     synth::WrittenDirectory written;

@@ -90,7 +90,8 @@ private:
 int tag(const TagFlags& flags) {
     const Labels labels = flags.labels.read();
     const int count = std::min(flags.top_k, static_cast<int>(labels.names.size()));
-    return run_photos({.engine = flags.engine,
+    return run_photos({.command = "tag",
+                       .engine = flags.engine,
                        .paths = flags.paths,
                        .shard = flags.shard,
                        .text = true,

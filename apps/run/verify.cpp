@@ -60,7 +60,8 @@ int verify(const VerifyFlags& flags) {
     Vectors seen{.values = {}, .paths = {}, .rows = 0, .dim = reference.dim};
     bool missed = false;
     const int code = run_photos(
-        {.engine = flags.engine,
+        {.command = "verify",
+         .engine = flags.engine,
          .paths = paths,
          .prepare =
              [&](Engine& engine) {

@@ -124,7 +124,6 @@ int serve(const ServeFlags& flags) {
                                        " connections; raise ulimit -n for more");
     // It listens while the model is loaded: a health check is answered, photos are put off.
     HttpServer server(server_options, service);
-    service.count_connections([&server] { return server.counts(); });
     log.info("listening on " + server.address() + "; loading the model");
 
     // Declared after the server: its last answers go through the server.

@@ -15,8 +15,8 @@ enum class WeightFormat { fp32, fp16, bf16 };
 struct DirectoryOptions {
     uint64_t seed = 0;
     WeightFormat format = WeightFormat::fp32;
-    bool force = false; // replace the files of a directory that is not empty
-    int threads = 0;    // 0: as many as the machine has; the bytes are the same for any number
+    bool force = false;        // replace the files of a directory that is not empty
+    int threads = 1;           // the bytes are the same for any number
     std::stop_token stop = {}; // leaves nothing when it is requested in time
     std::string label;         // goes into the metadata: "clip-vit-base-patch32"
 };

@@ -170,12 +170,8 @@ int64_t write_weights_file(const std::vector<TensorDraw>& tensors, const Directo
         }
     };
     {
-        const int threads =
-            options.threads > 0
-                ? options.threads
-                : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
         std::vector<std::jthread> workers;
-        for (int i = 0; i < threads; ++i)
+        for (int i = 0; i < std::max(1, options.threads); ++i)
             workers.emplace_back(work);
     }
     if (failure)

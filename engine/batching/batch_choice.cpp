@@ -91,6 +91,8 @@ private:
             if (finish(bucket) + rest > queue_[plan.choice.scanned].steer_ns)
                 score /= kRestLate;
         }
+        if (queue_.front().steer_ns == kNever) // late already: so will be what arrives meanwhile
+            return score;
         const double arrivals = outlook_.arrivals_per_ns * static_cast<double>(table_.ns(bucket));
         const int together = table_.bucket_for(
             static_cast<int>(std::ceil(std::min<double>(arrivals, table_.largest()))));

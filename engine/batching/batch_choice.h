@@ -15,7 +15,8 @@ constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
 /// A photo that is ready for the device.
 struct Ready {
-    int64_t steer_ns;    // finishing by then is wanted; not before now + t(smallest bucket)
+    int64_t steer_ns;    // finishing by then is wanted; not before now + t(smallest bucket);
+                         // kNever when that is past and there is no deadline
     int64_t deadline_ns; // finishing later is useless; kNever without one
 };
 
@@ -35,7 +36,8 @@ struct Choice {
 /// 1. Of the buckets that let every photo they take finish by `steer_ns`, the one with the best
 ///    rate (photos / time, padding not counted), where a rate counts 1.25 times less if the head
 ///    of what is left could then not be served together with the rest in time, and 1.1 times less
-///    if the photos that arrive meanwhile could not.
+///    if the photos that arrive meanwhile could not, which counts while the queue's head is in
+///    time.
 /// 2. A few urgent photos may force a rate so low that the queue never recovers. A bucket too slow
 ///    for them is taken all the same when it is at least 1.05 times faster and, played on over
 ///    the queue as it is, makes no more photos late. Late ones that have no deadline go along;

@@ -69,32 +69,6 @@ void CostTable::index() {
     }
 }
 
-CostTable::Cover CostTable::cover(int photos) const {
-    YEOUL_REQUIRE(photos >= 0 && photos <= (1 << 24), photos << " photos cannot be covered");
-    struct Best {
-        int64_t ns = 0;
-        int passes = 0, bucket = -1;
-    };
-    std::vector<Best> best(static_cast<size_t>(photos) + 1);
-    for (int n = 1; n <= photos; ++n)
-        for (int bucket = 0; bucket < size(); ++bucket) {
-            const Best& rest = best[std::max(0, n - batch(bucket))];
-            const Best whole{rest.ns + ns(bucket), rest.passes + 1, bucket};
-            if (best[n].bucket < 0 || whole.ns < best[n].ns ||
-                (whole.ns == best[n].ns && whole.passes < best[n].passes))
-                best[n] = whole;
-        }
-    Cover cover;
-    for (int n = photos; n > 0; n -= batch(best[n].bucket)) {
-        const BatchCost& cost = buckets_[best[n].bucket];
-        cover.buckets.push_back(best[n].bucket);
-        cover.us += cost.us;
-        cover.rows += cost.batch;
-    }
-    std::sort(cover.buckets.rbegin(), cover.buckets.rend());
-    return cover;
-}
-
 double CostTable::bound_per_second(double limit_us) const {
     double best = 0;
     for (const BatchCost& cost : buckets_)

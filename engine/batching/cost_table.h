@@ -42,15 +42,6 @@ public:
         return photos >= largest() ? size() - 1 : bucket_for_[photos < 1 ? 1 : photos];
     }
 
-    struct Cover {
-        std::vector<int> buckets; // indices, largest first
-        double us = 0;
-        int rows = 0; // photos and padding
-    };
-    /// The cheapest way to run exactly `photos` photos, padded or split; among equals the fewest
-    /// passes. O(photos * buckets) time and memory.
-    Cover cover(int photos) const;
-
     /// max b / t(b) over the buckets with t(b) <= `limit_us`, in photos per second; 0 without one.
     /// No policy that keeps a limit on latency can serve more.
     double bound_per_second(double limit_us) const;

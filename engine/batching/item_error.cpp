@@ -14,6 +14,11 @@ ItemError error_of(ErrorCode code, std::string_view message) noexcept {
     return error;
 }
 
+Error no_memory_for_request() {
+    return {ErrorCode::out_of_memory,
+            "out of memory before the request was taken; try again later, or with fewer photos"};
+}
+
 ItemError describe_exception() noexcept {
     try {
         throw;

@@ -106,7 +106,10 @@ Admission Policy::admit(int64_t now, const AlbumRequest& album) {
 
 int64_t Policy::estimated_wait_ns(int64_t now, Priority priority) const {
     Backlog ahead = backlog_[0];
-    if (priority == Priority::bulk) {
+    // Bulk that is due before the newcomer is passes it: all of it, when the first of it is.
+    const Queue& bulk = waiting_[1];
+    if (priority == Priority::bulk ||
+        (!bulk.empty() && bulk.begin()->at <= now + config_.latency_target_ns)) {
         ahead.decode_ns += backlog_[1].decode_ns;
         ahead.photos += backlog_[1].photos;
     }
@@ -115,7 +118,9 @@ int64_t Policy::estimated_wait_ns(int64_t now, Priority priority) const {
     const double device =
         static_cast<double>(ahead.photos) * 1e9 / table_.best_per_second() / config_.streams;
     const int64_t busy = device_free_ns(now) - now;
-    return static_cast<int64_t>(std::max(decode, static_cast<double>(busy) + device));
+    const double compute = static_cast<double>(busy) + device;
+    return static_cast<int64_t>(config_.shared_cores ? decode + compute
+                                                     : std::max(decode, compute));
 }
 
 bool Policy::decoded(int64_t now, ItemId id, bool ok) {

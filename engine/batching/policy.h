@@ -211,6 +211,7 @@ private:
     void set_expiry(uint32_t slot);
     int64_t decode_estimate(const Item& item) const;
     int64_t device_free_ns(int64_t now) const;
+    static Queue::node_type extract(Queue& queue, const Key& key);
     void enqueue(uint32_t slot, State state);
     void dequeue(uint32_t slot);
     void end(uint32_t slot, ErrorCode code);

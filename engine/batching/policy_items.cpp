@@ -8,7 +8,9 @@ namespace yeoul::batching {
 namespace {
 
 constexpr double kMarginMemory = 256; // photos
-constexpr int kDecodeMemory = 32;     // photos, of the mean of measured / estimated
+/// Of estimated decoding time, for the mean of measured / estimated: 32 photos of a megapixel. By
+/// time and not by photos, or a hundred icons, whose guess is far off, would make photos look slow.
+constexpr double kDecodeMemoryNs = 160e6;
 constexpr int kBatchesToRescale = 64; // before the table is believed wrong
 constexpr double kClockDrift = 0.05;
 /// Arrivals are counted over so many latency targets: long beside a burst, short beside a day.
@@ -105,11 +107,17 @@ void Policy::enqueue(uint32_t slot, State state) {
     ++backlog.photos;
     if (state == State::waiting) {
         backlog.decode_ns += item.decode_ns;
-        waiting_[static_cast<int>(item.priority)].insert(std::move(item.queue_node));
+        Queue& waiting = waiting_[static_cast<int>(item.priority)];
+        waiting.insert(waiting.end(), std::move(item.queue_node));
     } else {
         ready_.insert(ready_.end(), std::move(item.queue_node));
     }
     set_expiry(slot);
+}
+
+// Mostly it is the first.
+Policy::Queue::node_type Policy::extract(Queue& queue, const Key& key) {
+    return queue.begin()->slot == key.slot ? queue.extract(queue.begin()) : queue.extract(key);
 }
 
 void Policy::dequeue(uint32_t slot) {
@@ -119,12 +127,12 @@ void Policy::dequeue(uint32_t slot) {
     --backlog.photos;
     if (item.state == State::waiting) {
         backlog.decode_ns -= item.decode_ns;
-        item.queue_node = waiting_[static_cast<int>(item.priority)].extract(key);
+        item.queue_node = extract(waiting_[static_cast<int>(item.priority)], key);
     } else {
-        item.queue_node = ready_.extract(key);
+        item.queue_node = extract(ready_, key);
     }
     if (item.expiry != kNever)
-        item.expiry_node = expiry_.extract({item.expiry, item.sequence, slot});
+        item.expiry_node = extract(expiry_, {item.expiry, item.sequence, slot});
     item.expiry = kNever;
 }
 
@@ -136,7 +144,7 @@ void Policy::set_expiry(uint32_t slot) {
     if (item.state == State::waiting)
         item.expiry -= decode_estimate(item);
     item.expiry_node.value() = {item.expiry, item.sequence, slot};
-    expiry_.insert(std::move(item.expiry_node));
+    expiry_.insert(expiry_.end(), std::move(item.expiry_node));
 }
 
 int64_t Policy::decode_estimate(const Item& item) const {
@@ -180,9 +188,10 @@ void Policy::doubt_estimates(int64_t now, const Item& refused) {
 }
 
 void Policy::learn_decode(int64_t now, const Item& item) {
-    const double ratio =
-        static_cast<double>(now - item.decode_start) / static_cast<double>(item.decode_ns);
-    decode_scale_ += (std::clamp(ratio, 0.0, 100.0) - decode_scale_) / kDecodeMemory;
+    const auto estimated = static_cast<double>(item.decode_ns);
+    const double ratio = static_cast<double>(now - item.decode_start) / estimated;
+    decode_scale_ +=
+        (std::clamp(ratio, 0.0, 100.0) - decode_scale_) * estimated / (kDecodeMemoryNs + estimated);
 }
 
 void Policy::learn_batch(int64_t now, const Running& batch) {

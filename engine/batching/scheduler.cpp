@@ -16,6 +16,8 @@ namespace {
 // has about 300 kB and takes 5 ms.
 constexpr double kNsPerEncodedByte = 17;
 constexpr double kNsPerPixelByte = 0.5;
+constexpr double kLeastNs = 300'000;   // of an encoded photo, however small
+constexpr int kLooks = 100;            // at a mutex before it is waited for
 constexpr int64_t kFileNs = 5'000'000; // of a file that was not opened yet
 
 batching::ItemRequest describe(const Photo& photo, uint64_t tag) {
@@ -24,7 +26,7 @@ batching::ItemRequest describe(const Photo& photo, uint64_t tag) {
     if (!photo.pixels.empty())
         ns = kNsPerPixelByte * static_cast<double>(photo.pixels.size());
     else if (!photo.encoded.empty())
-        ns = kNsPerEncodedByte * static_cast<double>(photo.encoded.size());
+        ns = kLeastNs + kNsPerEncodedByte * static_cast<double>(photo.encoded.size());
     request.decode_ns = std::max<int64_t>(1, std::llround(ns));
     return request;
 }
@@ -57,6 +59,24 @@ Scheduler::Scheduler(Stages& stages, Options options)
 
 Scheduler::~Scheduler() {
     stop();
+}
+
+// mutex_ is held for less than a microsecond at a time; to sleep for it costs ten times that.
+void Scheduler::acquire(Lock& lock) {
+    for (int i = 0; i < kLooks; ++i) {
+        if (lock.try_lock())
+            return;
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
+    lock.lock();
+}
+
+Scheduler::Lock Scheduler::locked() const {
+    Lock lock(mutex_, std::defer_lock);
+    acquire(lock);
+    return lock;
 }
 
 // One with room for the largest.
@@ -102,9 +122,7 @@ void Scheduler::submit(Request request, OnDone on_done) {
     try {
         take(std::move(request), std::move(on_done));
     } catch (const std::bad_alloc&) {
-        throw Error(ErrorCode::out_of_memory,
-                    "out of memory before the request was taken; try again later, or with fewer "
-                    "photos");
+        throw no_memory_for_request();
     }
 }
 
@@ -114,7 +132,7 @@ void Scheduler::take(Request request, OnDone on_done) {
     album->on_done = std::move(on_done);
     const size_t count = album->request.photos.size();
     if (count == 0) {
-        album->on_done({});
+        call([&] { album->on_done({}); });
         return;
     }
     album->results.resize(count);
@@ -154,7 +172,7 @@ bool Scheduler::admit(const std::shared_ptr<Album>& album, ItemError& refusal) {
     if (request.deadline)
         asked.deadline_ns = nanoseconds(*request.deadline);
 
-    std::lock_guard lock(mutex_);
+    const Lock lock = locked();
     if (lost_) {
         refusal = {ErrorCode::device_lost, lost_message_};
         return false;
@@ -214,7 +232,7 @@ void Scheduler::decode() {
         to_decode_.erase(to_decode_.begin());
         lock.unlock();
         std::optional<ItemError> error = prepare(item);
-        lock.lock();
+        acquire(lock);
         const bool mine = policy_.decoded(now_ns(), item.id, !error) && error;
         if (mine)
             free_slot(item);
@@ -225,7 +243,7 @@ void Scheduler::decode() {
         if (error->code == ErrorCode::device_lost)
             lose(error->message);
         finish(item, std::move(error));
-        lock.lock();
+        acquire(lock);
     }
 }
 
@@ -271,14 +289,14 @@ void Scheduler::run_stream(int index) {
         }
         if (batch.error && batch.error->code == ErrorCode::device_lost)
             lose(batch.error->message);
-        lock.lock();
+        acquire(lock);
         policy_.batch_done(now_ns(), index, !batch.error);
         for (Item* item : batch.items)
             free_slot(*item);
         act(lock); // the next batch starts before this one is answered
         lock.unlock();
         answer_batch(batch, output);
-        lock.lock();
+        acquire(lock);
     }
 }
 

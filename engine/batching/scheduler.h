@@ -1,7 +1,8 @@
 // Threads and callbacks round the policy: requests in, one result per photo out.
 //
 //   submit()            any thread      asks the policy to admit
-//   scheduler thread    one             wakes when time brings a decision, refuses
+//   scheduler thread    one             wakes when time brings a decision, answers what is refused
+//                                       and what the policy drops
 //   decoding threads    one per worker of the policy
 //   stream threads      one per stream: waits for batches, answers their photos
 //
@@ -65,6 +66,8 @@ private:
         size_t index = 0; // in the album
         batching::ItemId id = 0;
         int slot = -1;
+        Item* next_dropped = nullptr; // the policy's answer is owed to it and to these
+        ErrorCode dropped = ErrorCode::cancelled;
     };
     struct Batch { // on a stream
         int bucket = 0;
@@ -84,22 +87,26 @@ private:
     };
     using Lock = std::unique_lock<std::mutex>;
 
+    static void acquire(Lock& lock);
+    Lock locked() const;
+
     Batch empty_batch() const;
     void start_threads();
     void stop() noexcept;
     void take(Request request, OnDone on_done);
 
     static Item& item_of(const batching::Decision::Item& item);
+    batching::Decision carry_out_on_host();
     void act(Lock& lock);
     void act_for_caller();
     void rest_until(int64_t until_ns);
-    void carry_out(const batching::Decision& decision, Lock& lock);
     void start_decode(Item& item);
     void take_batch(const batching::Decision& decision);
     void launch(int stream, Lock& lock);
-    void answer(const batching::Decision& decision, Lock& lock);
+    void drop(const batching::Decision& decision);
 
     void schedule();
+    bool answer_dropped(Lock& lock);
     bool refuse_next(Lock& lock);
 
     void decode();
@@ -125,11 +132,13 @@ private:
     std::vector<Item*> to_decode_; // the oldest first, at most one per decoding thread
     std::list<Refusal> refused_;
     std::vector<std::unique_ptr<StreamState>> streams_;
-    bool acting_ = false;                    // somebody fetches decisions
-    std::optional<batching::Decision> owed_; // fetched by a caller for the scheduler's thread
-    int64_t until_ns_ = 0;                   // when time brings the next decision
-    int64_t sleeping_until_ns_ = 0;          // the scheduler's thread; 0: it is awake
-    std::vector<int> launch_slots_;          // of who acts, as is what follows
+    bool acting_ = false;     // somebody fetches decisions
+    std::optional<int> owed_; // the stream of a batch that a caller took
+    Item* dropped_ = nullptr; // the first of those to be answered
+    Item* last_dropped_ = nullptr;
+    int64_t until_ns_ = 0;          // when time brings the next decision
+    int64_t sleeping_until_ns_ = 0; // the scheduler's thread; 0: it is awake
+    std::vector<int> launch_slots_; // of who acts, as is what follows
     Batch launching_;
     std::string lost_message_;
     bool closing_ = false, finished_ = false;

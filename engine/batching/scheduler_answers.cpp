@@ -32,7 +32,6 @@ std::vector<Tag> tags_of(const BatchOutput& output, size_t row, int count) {
 } // namespace
 
 void Scheduler::answer_batch(const Batch& batch, const BatchOutput& output) {
-    const int rows = stats_.buckets[batch.bucket].batch; // never changes
     if (!batch.error) {
         std::lock_guard lock(stats_mutex_);
         EngineStats::Bucket& bucket = stats_.buckets[batch.bucket];
@@ -47,7 +46,7 @@ void Scheduler::answer_batch(const Batch& batch, const BatchOutput& output) {
             finish(item, error_of(batch.error->code, batch.error->message));
             continue;
         }
-        item.album->results[item.index].batch = rows;
+        item.album->results[item.index].batch = static_cast<int>(batch.items.size());
         std::optional<ItemError> error;
         try {
             fill(item, output, i);

@@ -18,60 +18,55 @@ Scheduler::Item& Scheduler::item_of(const Decision::Item& item) {
     return *reinterpret_cast<Item*>(item.tag); // NOLINT(performance-*)
 }
 
+// What is the host's to do, at once; returns the first decision for the device, or when to wait.
+Decision Scheduler::carry_out_on_host() {
+    for (;;) {
+        const Decision decision = policy_.next(now_ns());
+        if (decision.kind == Decision::answer)
+            drop(decision);
+        else if (decision.kind == Decision::start_decode)
+            start_decode(item_of(decision.item));
+        else
+            return decision;
+    }
+}
+
 // After each event, on the thread that brings it: what follows is carried out there, without waking
 // another thread for it. Whoever finds somebody else at it leaves, who will see what changed.
 void Scheduler::act(Lock& lock) {
     if (acting_)
         return;
     acting_ = true;
-    Decision decision = policy_.next(now_ns());
-    for (; decision.kind != Decision::wait; decision = policy_.next(now_ns()))
-        carry_out(decision, lock);
+    Decision decision = carry_out_on_host();
+    for (; decision.kind == Decision::launch; decision = carry_out_on_host()) {
+        take_batch(decision);
+        launch(decision.stream, lock);
+    }
     acting_ = false;
     rest_until(decision.until_ns);
 }
 
-// The same on a caller's thread, which neither the device nor callbacks may keep: at the first
-// decision for them the scheduler's thread takes over.
+// The same on a caller's thread, which the device may not keep: at the first batch the scheduler's
+// thread takes over.
 void Scheduler::act_for_caller() {
     if (acting_)
         return;
-    Decision decision = policy_.next(now_ns());
-    for (; decision.kind == Decision::start_decode; decision = policy_.next(now_ns()))
-        start_decode(item_of(decision.item));
+    const Decision decision = carry_out_on_host();
     if (decision.kind == Decision::wait) {
         rest_until(decision.until_ns);
         return;
     }
-    if (decision.kind == Decision::launch)
-        take_batch(decision);
+    take_batch(decision);
     acting_ = true;
-    owed_ = decision;
+    owed_ = decision.stream;
     changed_.notify_one();
 }
 
 // With nothing left to do before `until_ns`.
 void Scheduler::rest_until(int64_t until_ns) {
     until_ns_ = until_ns;
-    if (until_ns < sleeping_until_ns_ || closing_)
+    if (until_ns < sleeping_until_ns_ || closing_ || dropped_)
         changed_.notify_one();
-}
-
-void Scheduler::carry_out(const Decision& decision, Lock& lock) {
-    switch (decision.kind) {
-    case Decision::answer:
-        answer(decision, lock);
-        break;
-    case Decision::start_decode:
-        start_decode(item_of(decision.item));
-        break;
-    case Decision::launch:
-        take_batch(decision);
-        launch(decision.stream, lock);
-        break;
-    case Decision::wait:
-        break;
-    }
 }
 
 void Scheduler::start_decode(Item& item) {
@@ -103,28 +98,19 @@ void Scheduler::launch(int index, Lock& lock) {
     } catch (...) { // answered by the stream's thread, when it is this batch's turn
         batch.error = describe_exception();
     }
-    lock.lock();
+    acquire(lock);
     StreamState& stream = *streams_[index];
     std::swap(stream.batches[stream.launched++], batch);
     stream.changed.notify_one();
 }
 
-void Scheduler::answer(const Decision& decision, Lock& lock) {
+// Its callback is for the scheduler's thread: it must keep neither the device nor decoders waiting.
+void Scheduler::drop(const Decision& decision) {
     Item& item = item_of(decision.item);
     free_slot(item);
-    ItemError error;
-    if (decision.code == ErrorCode::deadline_exceeded)
-        error =
-            error_of(decision.code, "the request's deadline would pass before its vector is there");
-    else if (lost_)
-        error = error_of(ErrorCode::device_lost, lost_message_);
-    else if (item.album->cancelled)
-        error = error_of(decision.code, "the caller gave up");
-    else
-        error = error_of(decision.code, "the engine is closing");
-    lock.unlock();
-    finish(item, std::move(error));
-    lock.lock();
+    item.dropped = decision.code;
+    (dropped_ ? last_dropped_->next_dropped : dropped_) = &item;
+    last_dropped_ = &item;
 }
 
 // ---- the scheduler's thread
@@ -132,16 +118,13 @@ void Scheduler::answer(const Decision& decision, Lock& lock) {
 void Scheduler::schedule() {
     Lock lock(mutex_);
     for (;;) {
-        if (std::optional<Decision> decision = std::exchange(owed_, std::nullopt)) {
-            if (decision->kind == Decision::launch)
-                launch(decision->stream, lock);
-            else
-                carry_out(*decision, lock);
+        if (const std::optional<int> stream = std::exchange(owed_, std::nullopt)) {
+            launch(*stream, lock);
             acting_ = false;
         }
         act(lock);
         // One at a time: whoever resubmits at once must not starve the admitted.
-        if (refuse_next(lock))
+        if (answer_dropped(lock) || refuse_next(lock))
             continue;
         if (closing_ && !acting_ && policy_.unfinished() == 0) {
             finished_ = true;
@@ -158,6 +141,27 @@ void Scheduler::schedule() {
                                           std::chrono::nanoseconds(sleeping_until_ns_)));
         sleeping_until_ns_ = 0;
     }
+}
+
+bool Scheduler::answer_dropped(Lock& lock) {
+    if (!dropped_)
+        return false;
+    Item& item = *dropped_;
+    dropped_ = item.next_dropped;
+    ItemError error;
+    if (item.dropped == ErrorCode::deadline_exceeded)
+        error =
+            error_of(item.dropped, "the request's deadline would pass before its vector is there");
+    else if (lost_)
+        error = error_of(ErrorCode::device_lost, lost_message_);
+    else if (item.album->cancelled)
+        error = error_of(item.dropped, "the caller gave up");
+    else
+        error = error_of(item.dropped, "the engine is closing");
+    lock.unlock();
+    finish(item, std::move(error));
+    lock.lock();
+    return true;
 }
 
 bool Scheduler::refuse_next(Lock& lock) {

@@ -146,7 +146,7 @@ private:
 
 std::unique_ptr<Backend> make_cpu_backend(int threads) {
     YEOUL_REQUIRE(threads >= 0, "threads is " << threads << ", must be 0 or more");
-    return std::make_unique<cpu::CpuBackend>(threads > 0 ? threads : cpu::usable_cores());
+    return std::make_unique<cpu::CpuBackend>(threads > 0 ? threads : usable_cores());
 }
 
 } // namespace yeoul

@@ -6,19 +6,13 @@
 #include <exception>
 #include <thread>
 
+#include "kernels/ops.h"
+
 // Weak: oneDNN brings its OpenMP runtime along, whichever it is, and a oneDNN built without one has
 // nothing to set.
 extern "C" [[gnu::weak]] void omp_set_num_threads(int threads);
 
 namespace yeoul::cpu {
-
-int usable_cores() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        return std::max(1, CPU_COUNT(&set));
-    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
 
 void set_math_threads(int threads) {
     if (omp_set_num_threads != nullptr)
@@ -41,3 +35,16 @@ void run_with_math_threads(int threads, const std::function<void()>& work) {
 }
 
 } // namespace yeoul::cpu
+
+namespace yeoul {
+
+int usable_cores() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return std::max(1, CPU_COUNT(&set));
+    // More cores than a cpu_set_t counts. glibc's answer does not look at the affinity.
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+} // namespace yeoul

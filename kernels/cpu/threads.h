@@ -12,9 +12,6 @@
 
 namespace yeoul::cpu {
 
-/// The cores this process may use.
-int usable_cores();
-
 /// From here on, what the calling thread plans or runs uses `threads` threads.
 void set_math_threads(int threads);
 

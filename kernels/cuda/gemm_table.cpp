@@ -228,6 +228,19 @@ std::string GemmTable::text() const {
     return text;
 }
 
+GemmTable GemmTable::with(const std::vector<Row>& rows) const {
+    std::vector<Row> all = rows_;
+    for (const Row& row : rows) {
+        const auto old = std::find_if(all.begin(), all.end(),
+                                      [&](const Row& other) { return same_key(row, other); });
+        if (old != all.end())
+            *old = row;
+        else
+            all.push_back(row);
+    }
+    return GemmTable(std::move(all));
+}
+
 const GemmTable::Row* GemmTable::find(const GemmMachine& machine, const GemmShape& shape) const {
     const std::string library = machine.library_name();
     const auto found = std::find_if(rows_.begin(), rows_.end(), [&](const Row& row) {

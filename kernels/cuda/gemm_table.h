@@ -61,6 +61,8 @@ public:
     std::string text() const;
 
     const std::vector<Row>& rows() const { return rows_; }
+    /// These rows and `rows`, which replace those of the same device, library and shape.
+    GemmTable with(const std::vector<Row>& rows) const;
     /// The row that was written for this device, library and shape, or null.
     const Row* find(const GemmMachine& machine, const GemmShape& shape) const;
 

@@ -371,14 +371,18 @@ public:
         require_activation("resize", "slots", slots, DType::u8, leading(slots),
                            {desc_.height, desc_.width, 3});
         require_positive("resize", "the number of slots", leading(slots));
-        require_bytes("source", source, sizeof(uint32_t));
-        require_bytes("table", table, alignof(ResizeTask));
+        require_bytes("source", source);
+        require_bytes("table", table);
+        require_aligned("resize", "source", source, sizeof(uint32_t));
+        require_aligned("resize", "table", table, alignof(ResizeTask));
         YEOUL_REQUIRE(source.bytes() % sizeof(uint32_t) == 0,
                       "resize: source has " << source.bytes() << " bytes, must be a multiple of "
                                             << sizeof(uint32_t));
         YEOUL_REQUIRE(table.bytes() >= count * sizeof(ResizeTask),
                       "resize: table has " << table.bytes() << " bytes, " << count << " tasks take "
                                            << count * sizeof(ResizeTask));
+        require_apart("resize", "slots", slots, "source", source);
+        require_apart("resize", "slots", slots, "table", table);
         if (count == 0)
             return;
         launch(resize_kernel, dim3(tiles(), count), dim3(kResizeThreads), 0, stream,
@@ -392,13 +396,11 @@ public:
     }
 
 private:
-    static void require_bytes(const char* what, const View& view, size_t alignment) {
+    static void require_bytes(const char* what, const View& view) {
         YEOUL_REQUIRE(view.dtype == DType::u8 && view.rank == 1 && view.shape[0] >= 0,
                       "resize: " << what << " is " << view.to_string()
                                  << ", must be (bytes) uint8");
         YEOUL_REQUIRE(view.data != nullptr, "resize: " << what << " has no data");
-        YEOUL_REQUIRE(reinterpret_cast<uintptr_t>(view.data) % alignment == 0,
-                      "resize: " << what << " is not " << alignment << "-byte aligned");
     }
 
     int tiles() const {

@@ -97,7 +97,9 @@ public:
         batches_.index(batch);
         require_similarity(desc_, batch, x, norm, w, y);
         require_aligned("similarity", "x", x, sizeof(float4));
+        require_aligned("similarity", "norm", norm, sizeof(float));
         require_aligned("similarity", "w", w, sizeof(uint4));
+        require_aligned("similarity", "y", y, sizeof(float));
         const int labels = leading(w);
         launch(similarity_kernel, grid(labels, batch), dim3(kSimilarityWarps * kWarp), 0, stream,
                x.as<const float>(), norm.as<const float>(), w.as<const half>(), y.as<float>(),

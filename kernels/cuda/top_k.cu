@@ -118,6 +118,9 @@ public:
         const int batch = leading(x);
         batches_.index(batch);
         require_top_k(desc_, batch, x, values, indices);
+        require_aligned("top_k", "x", x, sizeof(float));
+        require_aligned("top_k", "values", values, sizeof(float));
+        require_aligned("top_k", "indices", indices, sizeof(int));
         launch(top_k_kernel, dim3(batch), dim3(kTopKThreads), 0, stream, x.as<const float>(),
                values.as<float>(), indices.as<int>(), x.last(), desc_.k);
     }

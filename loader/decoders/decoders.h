@@ -31,10 +31,12 @@ RowsResult decode_png_rows(Bytes encoded, const ImageHeader& header, bool alpha_
                            RowSink& sink);
 RowsResult decode_webp_rows(Bytes encoded, const ImageHeader& header, bool alpha_on_white,
                             RowSink& sink);
-/// `max_pixels`: the coded picture may be larger than the part of it that the header shows.
-RowsResult decode_heif_rows(Bytes encoded, const ImageHeader& header, int64_t max_pixels,
+/// Of the options `alpha_on_white`, and `max_pixels`: the coded picture may be larger than the part
+/// of it that the header shows.
+RowsResult decode_heif_rows(Bytes encoded, const ImageHeader& header, const DecodeOptions& options,
                             RowSink& sink);
-RowsResult decode_bmp_rows(Bytes encoded, const ImageHeader& header, RowSink& sink);
+RowsResult decode_bmp_rows(Bytes encoded, const ImageHeader& header, bool alpha_on_white,
+                           RowSink& sink);
 RowsResult decode_pnm_rows(Bytes encoded, const ImageHeader& header, RowSink& sink);
 
 // "libpng 1.6.39"; empty where the library is left out.

@@ -6,7 +6,10 @@
 
 #include <libheif/heif.h>
 
+#include <algorithm>
 #include <memory>
+
+#include "loader/decoders/alpha.h"
 
 namespace yeoul::loader {
 namespace {
@@ -69,25 +72,32 @@ ImageHeader read_heif_header(Bytes encoded) {
     return {ImageFormat::heif, width, height, 1};
 }
 
-RowsResult decode_heif_rows(Bytes encoded, const ImageHeader& header, int64_t max_pixels,
+RowsResult decode_heif_rows(Bytes encoded, const ImageHeader& header, const DecodeOptions& options,
                             RowSink& sink) {
     const OpenedHeif heif = open(encoded);
     check_size(ImageFormat::heif, heif_image_handle_get_ispe_width(heif.primary.get()),
-               heif_image_handle_get_ispe_height(heif.primary.get()), max_pixels);
+               heif_image_handle_get_ispe_height(heif.primary.get()), options.max_pixels);
+    const bool on_white =
+        options.alpha_on_white && heif_image_handle_has_alpha_channel(heif.primary.get()) != 0;
+    const size_t channels = on_white ? 4 : 3;
     heif_image* decoded = nullptr;
     check(heif_decode_image(heif.primary.get(), &decoded, heif_colorspace_RGB,
-                            heif_chroma_interleaved_RGB, nullptr));
+                            on_white ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB,
+                            nullptr));
     const Picture picture(decoded);
     int stride = 0;
-    const uint8_t* plane =
-        heif_image_get_plane_readonly(picture.get(), heif_channel_interleaved, &stride);
+    uint8_t* plane = heif_image_get_plane(picture.get(), heif_channel_interleaved, &stride);
     if (!plane || heif_image_get_width(picture.get(), heif_channel_interleaved) != header.width ||
         heif_image_get_height(picture.get(), heif_channel_interleaved) != header.height)
         throw_bad("HEIC whose picture has another size than its header says; the file is damaged, "
                   "copy it again");
     const Region region = sink.begin(header.width, header.height, ImageFormat::heif);
-    for (int y = region.top; y < region.bottom; ++y)
-        sink.row(y, plane + size_t(stride) * y + size_t(region.left) * 3);
+    for (int y = region.top; y < region.bottom; ++y) {
+        uint8_t* row = plane + size_t(stride) * y + region.left * channels;
+        if (on_white)
+            flatten(row, static_cast<size_t>(std::max(0, region.right - region.left)));
+        sink.row(y, row);
+    }
     return {};
 }
 
@@ -105,7 +115,7 @@ ImageHeader read_heif_header(Bytes) {
     throw_unsupported("HEIC is not decoded by this build; convert the photo to JPEG, or install "
                       "libheif-dev and build with -DYEOUL_HEIF=ON");
 }
-RowsResult decode_heif_rows(Bytes encoded, const ImageHeader&, int64_t, RowSink&) {
+RowsResult decode_heif_rows(Bytes encoded, const ImageHeader&, const DecodeOptions&, RowSink&) {
     read_heif_header(encoded);
     return {};
 }

@@ -26,11 +26,15 @@ batches_of() {
 }
 
 stage_names() {
-    local model
+    local model part
     echo environment
-    printf '%s\n' kernels kernels-75 engine engine-75 memcheck racecheck tune tune-75 bench bench-75
+    printf '%s\n' kernels kernels-75 engine engine-75
+    for part in products attention resize rest; do
+        printf '%s\n' "memcheck-$part" "racecheck-$part"
+    done
+    printf '%s\n' tune tune-75 bench bench-75 sdpa
     for model in b32 b16 l14; do
-        printf '%s\n' "model-$model" "model-$model-75" "peers-$model"
+        printf '%s\n' "model-$model" "model-$model-75" "peers-$model" "compiled-$model"
     done
     printf '%s\n' autotune-b32 autotune-b16 serve-b32 serve-b32-jpeg scheduler
 }
@@ -46,12 +50,13 @@ about() {
     environment) echo 'GPU, driver, libraries, what engine-run doctor says' ;;
     kernels*) echo "kernel tests against fp64 references$path" ;;
     engine*) echo "the engine's tests against goldens of transformers$path" ;;
-    memcheck) echo 'kernel tests under compute-sanitizer memcheck' ;;
-    racecheck) echo 'kernel tests under compute-sanitizer racecheck' ;;
+    memcheck-* | racecheck-*) echo "kernel tests under compute-sanitizer ${1%%-*}: ${1#*-}" ;;
+    sdpa) echo "attention beside PyTorch's scaled_dot_product_attention by each of its backends" ;;
     tune*) echo "times the candidates of every matrix product of the three models; later stages use the table$path" ;;
     bench*) echo "every kernel against the roofs of the same run$path" ;;
-    model-*) echo "$(arch_of "$1"), forward from graphs, batch 1 to 128$path" ;;
+    model-*) echo "$(arch_of "$1"), forward from graphs, batch 1 to 128, and cuBLASLt's roof in the same run$path" ;;
     peers-*) echo "$(arch_of "$1") beside PyTorch: eager, SDPA, compiled; in turns, in one run" ;;
+    compiled-*) echo "$(arch_of "$1") beside PyTorch compiled, at the largest and best batches" ;;
     autotune-*) echo "$(arch_of "$1") beside PyTorch max-autotune, batch 1 and the best one" ;;
     serve-*-jpeg) echo "$(arch_of "$1"), JPEG files from 256 callers: one at a time and in the engine's batches" ;;
     serve-*) echo "$(arch_of "$1"), single photos: one at a time, streams, instances, batches of 32, the engine's batches; 1.4 x 'single' is asked of 'dynamic'" ;;
@@ -62,8 +67,21 @@ about() {
 list_stages() {
     local stage
     while read -r stage; do
-        printf '%-16s %s\n' "$stage" "$(about "$stage")"
+        printf '%-20s %s\n' "$stage" "$(about "$stage")"
     done < <(stage_names)
+}
+
+# doctest's filter of what of the kernel tests touches a GPU: all of it or a part. The parts together
+# are all.
+kernel_tests() {
+    local elsewhere='cpu *,convert*,simt*'
+    case $1 in
+    all) echo "--test-case-exclude=$elsewhere" ;;
+    products) echo '--test-case=linear*,bias_activation*' ;;
+    attention) echo '--test-case=attention*' ;;
+    resize) echo '--test-case=resize*' ;;
+    rest) echo "--test-case-exclude=$elsewhere,linear*,bias_activation*,attention*,resize*" ;;
+    esac
 }
 
 plan() {
@@ -81,13 +99,16 @@ plan() {
         printf '%s\t%s\n' environment.txt 'nvidia-smi'
         printf '%s\t%s\n' - 'run bin/engine-run doctor'
         ;;
-    kernels*) printf '%s\t%s\n' - "${t4}YEOUL_TEST_BACKENDS=cuda run bin/test_kernels" ;;
-    engine*) printf '%s\t%s\n' - "${t4}YEOUL_TEST_BACKENDS=cuda run bin/test_engine" ;;
-    memcheck | racecheck)
-        printf '%s\t%s\n' - "YEOUL_TEST_BACKENDS=cuda run compute-sanitizer --tool $stage$([[ $stage == memcheck ]] && echo ' --report-api-errors no') --error-exitcode 9 bin/test_kernels"
+    kernels*) printf '%s\t%s\n' - "${t4}YEOUL_TEST_BACKENDS=cuda run bin/test_kernels '$(kernel_tests all)'" ;;
+    # Those named simt run on the GPU here; one sees that devices are still told apart.
+    engine*) printf '%s\t%s\n' - "${t4}YEOUL_TEST_BACKENDS=cuda run bin/test_engine '--test-case=simt:*,engine: options*'" ;;
+    memcheck-* | racecheck-*)
+        local tool=${stage%%-*}
+        local checker="compute-sanitizer --tool $tool --error-exitcode 9"
+        [[ $tool == memcheck ]] && checker+=' --report-api-errors no'
+        printf '%s\t%s\n' - "YEOUL_TEST_BACKENDS=cuda run $checker bin/test_kernels '$(kernel_tests "${stage#*-}")'"
         ;;
     tune*)
-        # A table holds what one process measured and read: one model after another.
         local name
         for name in clip-vit-base-patch32 clip-vit-base-patch16 clip-vit-large-patch14; do
             printf '%s\t%s\n' - "[ -d models/$name ] || run bin/engine-run synth --arch $name --dtype fp16 --output models/$name"
@@ -95,7 +116,13 @@ plan() {
         done
         ;;
     bench*) printf '%s\t%s\n' "$stage.md" "${t4}run bin/bench_kernels --device cuda" ;;
+    sdpa)
+        printf '%s\t%s\n' sdpa.md 'run bin/bench_kernels --device cuda --ops attention --batches 1,32,128'
+        printf '%s\t%s\n' sdpa.md 'python3 source/profiling/peers/sdpa_gpu.py --kernels "$GPU_CHECK_WORK/sdpa.md" --json "$GPU_CHECK_WORK/sdpa.json"'
+        ;;
     model-*)
+        # cuBLASLt has no PTX: its roof is the native one in either path.
+        printf '%s\t%s\n' "$stage.roof.md" 'run bin/bench_kernels --device cuda --roof'
         printf '%s\t%s\n' "$stage.json" "${t4}run $engine --batches $batches --repetitions 30 --format json"
         ;;
     peers-*)
@@ -111,6 +138,9 @@ plan() {
         fi
         ;;
     scheduler) printf '%s\t%s\n' "$stage.md" 'run bin/engine-bench scheduler' ;;
+    compiled-*)
+        printf '%s\t%s\n' "$stage.md" "$peers $([[ $stage == *b32 ]] && echo 64,112,128 || echo 32,64,128) --variants sdpa,compile,compile-graphs"
+        ;;
     autotune-*)
         printf '%s\t%s\n' "$stage.md" "$peers 1,$([[ $stage == *b32 ]] && echo 64,112 || echo 32,64) --variants sdpa,max-autotune"
         ;;
@@ -120,15 +150,15 @@ plan() {
 # Prints why a stage cannot run here; nothing when it can.
 obstacle() {
     case $1 in
-    memcheck | racecheck)
+    memcheck-* | racecheck-*)
         command -v compute-sanitizer >/dev/null || echo 'compute-sanitizer is not on this machine'
         ;;
-    peers-* | autotune-*)
+    sdpa | peers-* | compiled-* | autotune-*)
         if ! command -v python3 >/dev/null; then
             echo 'python3 is not on this machine'
         elif ! python3 -c 'import torch' 2>/dev/null; then
             echo 'PyTorch is not on this machine'
-        elif ! python3 -c 'import transformers' 2>/dev/null; then
+        elif [[ $1 != sdpa ]] && ! python3 -c 'import transformers' 2>/dev/null; then
             echo 'transformers is not on this machine'
         fi
         ;;

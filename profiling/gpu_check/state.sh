@@ -17,11 +17,27 @@ require_gpu() {
     mkdir -p "$gpu_folder/stages"
 }
 
-# One line: clocks, temperature, power and why the clock is held back.
-gpu_state() {
+# Clocks, temperature, power and why the clock is held back.
+state_fields() {
     local reasons=clocks_event_reasons.active
     nvidia-smi --query-gpu=$reasons --format=csv,noheader >/dev/null 2>&1 || reasons=clocks_throttle_reasons.active
-    nvidia-smi --query-gpu=$clock_fields,$reasons --format=csv,noheader 2>/dev/null | sed -n 1p || true
+    echo "$clock_fields,$reasons"
+}
+
+# One line of them.
+gpu_state() {
+    nvidia-smi --query-gpu="$(state_fields)" --format=csv,noheader 2>/dev/null | sed -n 1p || true
+}
+
+# The same each second while a stage runs: its median may hide a clock that fell in the middle.
+watch_gpu() { # FILE
+    timeout $((stage_seconds + 60)) nvidia-smi --query-gpu="timestamp,$(state_fields)" --format=csv -lms 1000 >"$1" 2>/dev/null &
+    watcher=$!
+}
+
+stop_watching() {
+    [[ -z ${watcher:-} ]] || kill "$watcher" 2>/dev/null || true
+    watcher=
 }
 
 # write_state STAGE STATE BEFORE SECONDS: one file a stage, so that nothing is lost when two run.
@@ -123,7 +139,9 @@ run_stage() {
     : >"$log"
     write_state "$stage" running "$before" ''
     trap 'stop_stage "$stage" "$work" "$before" $((SECONDS - start))' INT TERM HUP
+    watch_gpu "$work/$stage.clocks"
     run_plan "$stage" "$work" "$log" || status=$?
+    stop_watching
     trap - INT TERM HUP
     case $status in
     0) state='done' ;;
@@ -147,6 +165,7 @@ stop_stage() { # STAGE WORK BEFORE SECONDS
     trap - INT TERM HUP
     # timeout puts itself into a group of its own and passes the signal on.
     [[ -z ${child:-} ]] || kill "$child" 2>/dev/null || true
+    stop_watching
     rm -rf "$2"
     write_state "$1" 'STOPPED: run it again' "$3" "$4"
     echo "   stopped: results of an earlier run, if any, are as they were" >&2

@@ -21,9 +21,9 @@ constexpr const char* kUsage =
     "bench_kernels [--device auto|cpu|cuda|cuda:N] [--models b32,b16,l14] [--batches "
     "1,8,32,64,112]\n"
     "              [--ops NAME,...] [--rounds 9] [--sample-ms 3] [--l2-mb 64] [--square 8192]\n"
-    "              [--threads N] [--quick]\n"
+    "              [--threads N] [--quick] [--roof]\n"
     "Times every op and prints a markdown table. --quick: small shapes, a few rounds, for any "
-    "device.\n"
+    "device. --roof: only the large square product.\n"
     "Buffers rotate through four times --l2-mb: give at least the device's L2.";
 
 struct Flags {
@@ -67,6 +67,10 @@ Flags parse(int argc, char** argv) {
             flags.l2_mb = 1;
             flags.square = 256;
             flags.labels = 10;
+            continue;
+        }
+        if (flag == "--roof") {
+            flags.models.clear();
             continue;
         }
         YEOUL_REQUIRE(i + 1 < argc, flag << " needs a value, or is not known\n" << kUsage);
@@ -181,6 +185,7 @@ int run(const Flags& flags) {
     for (const std::string& model : flags.models) {
         cases.add_resize(shapes(model));
         cases.add(shapes(model));
+        cases.add_others(shapes(model));
         cases.add_labels(shapes(model), flags.labels);
         cases.add_text(shapes(model));
     }

@@ -100,6 +100,67 @@ void Cases::add_linear(const char* name, const Shapes& model, LinearDesc desc) {
     });
 }
 
+/// Fills in the scale, the type of `desc` and the batches. Of a causal one it counts the products
+/// that are not masked.
+void Cases::add_attention(const char* name, const Shapes& model, AttentionDesc desc) {
+    State& state = *state_;
+    desc.scale = 0.125f;
+    desc.dtype = state.numerics.compute;
+    desc.batches = state.batches;
+    add_op(name, model, [&] {
+        std::shared_ptr<Attention> op = state.backend.attention(desc);
+        return std::pair(std::shared_ptr<Op>(op), [=, &state](int batch) {
+            const int tokens = desc.tokens, dim = desc.heads * desc.head_dim;
+            const double pairs = desc.causal ? 0.5 * tokens * (tokens + 1) : 1.0 * tokens * tokens;
+            const double wide = static_cast<double>(size_bytes(desc.dtype));
+            return Case{.shape =
+                            std::to_string(desc.heads) + " x " + row_shape(tokens, desc.head_dim),
+                        .flop = 4.0 * batch * pairs * dim,
+                        .bytes = wide * 4 * batch * tokens * dim,
+                        .product = true,
+                        .call = [=, &state](int turn, StreamRef stream) {
+                            (*op)(state.input({batch, tokens, 3 * dim}, desc.dtype, turn),
+                                  state.output({batch, tokens, dim}, desc.dtype, turn),
+                                  state.scratch_of(*op), stream);
+                        }};
+        });
+    });
+}
+
+void Cases::add_others(const Shapes& model) {
+    // Of the text tower that goes with the model.
+    constexpr int kTextTokens = 77, kHeadDim = 64;
+    State& state = *state_;
+    const int largest = *std::max_element(state.batches.begin(), state.batches.end());
+    const size_t text_bytes = size_t{3 * 4} * largest * kTextTokens * model.out;
+    state.grow(state.x, state.numerics.compute, text_bytes);
+    state.grow(state.y, state.numerics.residual, text_bytes);
+    add_attention("attention_causal", model,
+                  {.tokens = kTextTokens,
+                   .heads = std::max(1, model.out / kHeadDim),
+                   .head_dim = kHeadDim,
+                   .causal = true});
+    for (const auto& [name, head_dim] : {std::pair("attention_32", 32),
+                                         {"attention_72", 72},
+                                         {"attention_80", 80},
+                                         {"attention_96", 96},
+                                         {"attention_128", 128}})
+        add_attention(name, model,
+                      {.tokens = model.tokens(),
+                       .heads = std::max(1, model.dim / head_dim),
+                       .head_dim = head_dim});
+    // Where the library's product serves, an activation that it lacks is a pass of its own,
+    // bias_activation: its time is that of such a line less fc1_plain's.
+    const LinearDesc fc1{.rows = model.tokens(), .in = model.dim, .out = model.hidden_dim};
+    add_linear("fc1_plain", model, fc1);
+    for (const auto& [name, activation] :
+         {std::pair("fc1_gelu", Activation::gelu), {"fc1_gelu_tanh", Activation::gelu_tanh}}) {
+        LinearDesc activated = fc1;
+        activated.activation = activation;
+        add_linear(name, model, activated);
+    }
+}
+
 void Cases::add_roof(int edge) {
     State& state = *state_;
     const size_t bytes = size_t{4} * edge * edge;
@@ -201,26 +262,8 @@ void Cases::add(const Shapes& model) {
 
     add_linear("qkv_proj", model, {.rows = tokens, .in = dim, .out = 3 * dim});
 
-    add_op("attention", model, [&] {
-        const int head_dim = dim / model.heads;
-        std::shared_ptr<Attention> op = backend.attention({.tokens = tokens,
-                                                           .heads = model.heads,
-                                                           .head_dim = head_dim,
-                                                           .scale = 0.125f,
-                                                           .dtype = compute,
-                                                           .batches = state.batches});
-        return std::pair(std::shared_ptr<Op>(op), [=, &state](int batch) {
-            return Case{.shape = std::to_string(model.heads) + " x " + row_shape(tokens, head_dim),
-                        .flop = 4.0 * batch * tokens * tokens * dim,
-                        .bytes = wide * 4 * batch * tokens * dim,
-                        .product = true,
-                        .call = [=, &state](int turn, StreamRef stream) {
-                            (*op)(state.input({batch, tokens, 3 * dim}, compute, turn),
-                                  state.output({batch, tokens, dim}, compute, turn),
-                                  state.scratch_of(*op), stream);
-                        }};
-        });
-    });
+    add_attention("attention", model,
+                  {.tokens = tokens, .heads = model.heads, .head_dim = dim / model.heads});
 
     add_linear("out_proj", model, {.rows = tokens, .in = dim, .out = dim, .accumulate = true});
     add_linear(

@@ -50,6 +50,9 @@ public:
     Cases(Backend& backend, Numerics numerics, std::vector<int> batches, size_t rotate_bytes);
     ~Cases();
     void add(const Shapes& model);
+    /// What the model itself does not use: causal attention, other head_dims, other activations.
+    /// After `add`.
+    void add_others(const Shapes& model);
     /// What follows an embedding: similarity to labels, and the likeliest of them.
     void add_labels(const Shapes& model, int labels);
     /// How a text begins.
@@ -65,6 +68,7 @@ private:
     template <class Make>
     void add_op(const char* op, const Shapes& model, Make make);
     void add_linear(const char* name, const Shapes& model, LinearDesc desc);
+    void add_attention(const char* name, const Shapes& model, AttentionDesc desc);
 
     std::unique_ptr<State> state_;
     std::vector<Case> list_;

@@ -51,8 +51,8 @@ int main(int argc, char** argv) try {
         files.push_back(read(argv[i]));
     std::cout << "{\"batch\":" << engine.device().batch_size << '}' << std::endl;
     for (size_t count = 0; std::cin >> count;)
-        std::cout << "{\"photos\":" << count
-                  << ",\"seconds\":" << seconds_for(engine, files, count) << '}' << std::endl;
+        std::cout << "{\"photos\":" << count << ",\"seconds\":" << seconds_for(engine, files, count)
+                  << '}' << std::endl;
 } catch (const std::exception& error) {
     std::cerr << "engine_rate: " << error.what() << '\n';
     return 1;

@@ -58,7 +58,15 @@ def kernel_table(kernels, launches):
             rows.append(f"| `{kernel.name}` | {kernel.registers} | {kernel.shared} + {dynamic} | "
                         f"{kernel.spill_stores + kernel.spill_loads} | {threads} | {fit_.blocks} | {fit_.warps} | "
                         f"{100 * fit_.share:.0f} % | {fit_.bound} |")
-    return "\n".join(rows) + "\n"
+    unlaunched = sorted({kernel.name.split("<")[0] for kernel in kernels}
+                        - {launch["kernel"].split("<")[0] for launch in launches})
+    unused = sorted({kernel.name for kernel in kernels if kernel.name.split("<")[0] not in unlaunched}
+                    - {launch["kernel"] for launch in launches})
+    notes = ["", "Only the forward passes of the three image towers are predicted. Registers and occupancy alone, and no waves, bytes or "
+                 "time, are said of", "",
+             "* kernels that those passes do not launch: " + ", ".join(f"`{name}`" for name in unlaunched),
+             "* other instances of those that they do: " + ", ".join(f"`{name}`" for name in unused)]
+    return "\n".join(rows + notes) + "\n"
 
 
 OPS_HEADER = ("model batch op count kernel grid block shared blocks_per_sm waves last_wave_fill busiest_sm_blocks flop "

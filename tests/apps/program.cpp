@@ -57,7 +57,8 @@ int exit_code(int status) {
 
 Running::Running(const Call& call) {
     const Pipe in, out, err;
-    std::vector<std::string> words = {std::string(YEOUL_BINARY_DIR "/bin/") + call.program};
+    std::vector<std::string> words = {
+        (call.program.starts_with('/') ? "" : YEOUL_BINARY_DIR "/bin/") + call.program};
     words.insert(words.end(), call.arguments.begin(), call.arguments.end());
     std::vector<std::string> variables = environment_of(call);
     const std::vector<char*> argv = pointers(words), envp = pointers(variables);

@@ -8,7 +8,7 @@
 namespace yeoul::test {
 
 struct Call {
-    std::string program = "engine-run";
+    std::string program = "engine-run"; // or an absolute path
     std::vector<std::string> arguments;
     std::string input;                    // on stdin
     std::vector<std::string> environment; // "YEOUL_FORMAT=json", over the inherited one

@@ -41,8 +41,12 @@ TEST_CASE("bad photos: each gets its code and one sentence, and the good ones ar
                                {place / "mislabelled.jpg", ""},
                                {place / "huge.png", "image_too_large"},
                                {place / "missing.jpg", "not_found"},
+                               {place / "loop.jpg", "not_found"},
                                {good, ""}};
-    if (::geteuid() != 0) { // root reads everything
+    fs::create_symlink("loop.jpg", place / "loop.jpg"); // nobody reads it, not even root
+    if (::geteuid() == 0) {
+        MESSAGE("skipped: a file without permissions, which root reads");
+    } else {
         place.photo("secret.ppm");
         fs::permissions(place / "secret.ppm", fs::perms::none);
         cases.push_back({place / "secret.ppm", "not_found"});

@@ -66,13 +66,14 @@ TEST_CASE("bench: model answers lines of stdin") {
     const Workplace place;
     const std::vector<std::string> flags = {"model",     "--model", place.model(),
                                             "--batches", "1",       "--stdin"};
-    const Outcome outcome = bench(flags, "1 3\n2 1\n");
+    const Outcome outcome = bench(flags, "1 3\n2 1\n1 1\n");
     CHECK(outcome.code == 0);
     const std::vector<std::string> rows = lines(outcome.out);
-    REQUIRE(rows.size() == 3);
+    REQUIRE(rows.size() == 4);
     CHECK(json::parse(rows[0])["ready"] == true);
     CHECK(json::parse(rows[1])["wall_ms"].size() == 3);
-    CHECK(json::parse(rows[2])["photos"] == 2);
+    CHECK(json::parse(rows[2])["photos"] == 2); // not announced, and back to what was
+    CHECK(json::parse(rows[3])["photos"] == 1);
     CHECK(bench(flags, "0 3\n").code == 2);
 }
 

@@ -1,4 +1,5 @@
 #include <csignal>
+#include <cstdio>
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
@@ -109,7 +110,7 @@ TEST_CASE("bench: serve names what it does not understand") {
                                       {"--mode", "batch1"},
                                       {"--mode", "batch32x"},
                                       {"--mode", ""},
-                                      {"ftp://x", "--quick"},
+                                      {"ftp://x", "--rounds=1"},
                                       {"http://", "--rounds=1"},
                                       {"--size", "64"},
                                       {"--size", "64x"},
@@ -132,6 +133,18 @@ TEST_CASE("bench: scheduler measures host time and stays near the simulator") {
              .input = ""});
     CAPTURE(outcome.err);
     CHECK(outcome.code == 0);
-    CHECK(outcome.out.find("us a photo and ") != std::string::npos);
-    CHECK(outcome.out.find("| t4-b32 | poisson") != std::string::npos);
+    double photo_us = 0, pass_us = 0;
+    const size_t host = outcome.out.find("Host time: ");
+    REQUIRE(host != std::string::npos);
+    REQUIRE(std::sscanf(outcome.out.c_str() + host, "Host time: %lf us a photo and %lf us a pass",
+                        &photo_us, &pass_us) == 2);
+    CHECK(photo_us < 10 * 2); // an order above what is asked, for a machine with other work
+    CHECK(pass_us < 10 * 20);
+    const size_t row = outcome.out.find("| t4-b32 | poisson");
+    REQUIRE(row != std::string::npos);
+    double threads = 0, simulator = 0;
+    REQUIRE(std::sscanf(outcome.out.c_str() + row, "| t4-b32 | poisson | 30 %% | %lf / %lf",
+                        &threads, &simulator) == 2);
+    CHECK(threads > 0.8 * simulator);
+    CHECK(threads < 1.2 * simulator);
 }

@@ -1,4 +1,6 @@
+#include <dlfcn.h>
 #include <doctest/doctest.h>
+#include <filesystem>
 
 #include "tests/apps/program.h"
 #include "tests/apps/workplace.h"
@@ -71,6 +73,50 @@ TEST_CASE("command line: every flag has a variable, and the command line wins ov
         "YEOUL_QUIET is 'maybe'");
 }
 
+TEST_CASE("command line: a flag wins over the variable of one that it excludes") {
+    const Workplace place;
+    const std::string photo = place.photo("a.ppm");
+    const auto with = [&](std::vector<std::string> variables, std::vector<std::string> arguments,
+                          const std::string& program = "engine-run") {
+        return run_call(Call{.program = program, .arguments = arguments, .environment = variables});
+    };
+    const std::vector<std::string> embed = {"embed", photo, "--model", place.model()};
+    const auto embed_with = [&](const std::string& flag) {
+        std::vector<std::string> arguments = embed;
+        arguments.push_back(flag);
+        return arguments;
+    };
+    const Outcome verbose = with({"YEOUL_QUIET=1"}, embed_with("--verbose"));
+    CHECK(verbose.code == 0);
+    CHECK(contains(verbose.err, "ready in"));
+    const Outcome quiet = with({"YEOUL_VERBOSE=1"}, embed_with("--quiet"));
+    CHECK(quiet.code == 0);
+    CHECK(quiet.err == "");
+    check_usage_error(with({"YEOUL_VERBOSE=1", "YEOUL_QUIET=1"}, embed), "exclude each other");
+
+    const Outcome arch =
+        with({"YEOUL_MODEL=" + place.model()}, {"model", "--arch", "none"}, "engine-bench");
+    check_usage_error(arch, "'none'");
+    const Outcome model =
+        with({"YEOUL_ARCH=none"},
+             {"model", "--model", place.model(), "--batches", "1", "--repetitions", "1"},
+             "engine-bench");
+    CHECK(model.code == 0);
+
+    const std::vector<std::string> duplicates = {"duplicates", photo, "--model", place.model()};
+    CHECK(with({"YEOUL_VECTORS=nowhere.npy"}, duplicates).code == 0);
+    const std::string vectors = place / "vectors.npy";
+    CHECK(run({"embed", photo, "--model", place.model(), "--output", vectors}).code == 0);
+    CHECK(
+        with({"YEOUL_OUTPUT=" + (place / "new.npy")}, {"duplicates", "--vectors", vectors}).code ==
+        0);
+
+    const Outcome labels = with({"YEOUL_LABELS_FILE=nowhere.txt"},
+                                {"tag", photo, "--labels", "cat,dog", "--model",
+                                 YEOUL_SOURCE_DIR "/tests/golden/clip_text/quick-gelu-77"});
+    CHECK(labels.code == 0);
+}
+
 TEST_CASE("command line: a switch takes no value, and a flag without its value says so") {
     check_usage_error(run({"embed", "--normalize=0", "x"}), "--normalize takes no value");
     check_usage_error(run({"embed", "--no-normalize=x", "x"}), "--no-normalize takes no value");
@@ -133,6 +179,10 @@ TEST_CASE("command line: a path that looks like a flag stands behind --") {
 }
 
 TEST_CASE("programs: wait shortly in OpenMP, unless the environment decides") {
+    if (::dlopen("libgomp.so.1", RTLD_NOW | RTLD_NOLOAD) == nullptr) {
+        MESSAGE("skipped: oneDNN came with another OpenMP than libgomp");
+        return;
+    }
     for (const std::string program : {"engine-run", "engine-bench", "engine-serve"}) {
         CAPTURE(program);
         const auto told = [&](const std::string& variable) { // libgomp tells at its start
@@ -141,10 +191,22 @@ TEST_CASE("programs: wait shortly in OpenMP, unless the environment decides") {
                                  .environment = {"OMP_DISPLAY_ENV=verbose", variable}})
                 .err;
         };
-        if (!contains(told("NOTHING="), "GOMP_SPINCOUNT"))
-            return; // oneDNN came with another runtime
         CHECK(contains(told("NOTHING="), "GOMP_SPINCOUNT = '5000'"));
         CHECK(contains(told("GOMP_SPINCOUNT=77"), "GOMP_SPINCOUNT = '77'"));
         CHECK_FALSE(contains(told("OMP_WAIT_POLICY=active"), "GOMP_SPINCOUNT = '5000'"));
+    }
+}
+
+TEST_CASE("programs: run under an explicit loader") {
+    const std::string loader = "/lib64/ld-linux-x86-64.so.2"; // the ABI's name
+    if (!std::filesystem::exists(loader)) {
+        MESSAGE("skipped: no " << loader);
+        return;
+    }
+    for (const std::string program : {"engine-run", "engine-bench", "engine-serve"}) {
+        const Outcome outcome = run_call(Call{
+            .program = loader, .arguments = {YEOUL_BINARY_DIR "/bin/" + program, "--version"}});
+        CHECK(outcome.code == 0);
+        CHECK(outcome.out.starts_with(program + " "));
     }
 }

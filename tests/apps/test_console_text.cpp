@@ -18,20 +18,22 @@ TEST_CASE("progress: shows done, rate, busy shares, time left and errors") {
                                 .compute_seconds = 16,
                                 .threads = 2,
                                 .streams = 1};
-    CHECK(progress_line(counts, 20) ==
+    CHECK(progress_line("embed", counts, 20) ==
           "embed  25% [##        ]  1,500/6,000  74.8 photos/s  decode 75% compute 80%  left 1 min "
           "0 s  errors 3");
 }
 
 TEST_CASE("progress: nothing done yet divides by nothing") {
-    CHECK(progress_line({.total = 5}, 0) ==
-          "embed   0% [          ]  0/5  0.0 photos/s  decode 0% compute 0%  errors 0");
+    CHECK(progress_line("tag", {.total = 5}, 0) ==
+          "tag   0% [          ]  0/5  0.0 photos/s  decode 0% compute 0%  errors 0");
 }
 
 TEST_CASE("progress: is due five times a second on a terminal, every 10 s elsewhere") {
-    Progress terminal(true), file(false);
+    Progress terminal("verify", true), file("verify", false);
     CHECK(!terminal.update({.total = 1}, 0.1));
-    CHECK(terminal.update({.total = 1}, 0.25));
+    const auto line = terminal.update({.total = 1}, 0.25);
+    REQUIRE(line);
+    CHECK(line->starts_with("verify   0% ["));
     CHECK(!terminal.update({.total = 1}, 0.4));
     CHECK(terminal.update({.total = 1}, 0.46));
     CHECK(!file.update({.total = 1}, 9.9));

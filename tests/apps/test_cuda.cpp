@@ -45,6 +45,12 @@ TEST_CASE("cuda: what cannot serve is said with its fix; auto goes on with the C
               "cuda-compat-13-0", true},
              {YEOUL_EMULATED_CUDA, "no_gpu", "no GPU", "CUDA_VISIBLE_DEVICES", true},
              {YEOUL_EMULATED_CUDA, "old_gpu", "Tesla V100 is sm_70", "T4", true},
+             {YEOUL_EMULATED_CUDA, "no_kernel", "cudaErrorNoKernelImageForDevice",
+              "YEOUL_CUDA_ARCHITECTURES", true},
+             {YEOUL_EMULATED_CUDA, "new_ptx", "cudaErrorUnsupportedPtxVersion",
+              "update the NVIDIA driver", true},
+             {YEOUL_EMULATED_CUDA, "busy_gpu", "cudaErrorDevicesUnavailable",
+              "what else uses the GPU", true},
          }) {
         CAPTURE(c.library);
         CAPTURE(c.trouble);
@@ -68,6 +74,24 @@ TEST_CASE("cuda: what cannot serve is said with its fix; auto goes on with the C
         YEOUL_EMULATED_CUDA, "", {"embed", photo, "--model", place.model(), "--device", "cuda:1"});
     CHECK(second.code == 4);
     CHECK(second.err.find("no CUDA device 1") != std::string::npos);
+}
+
+TEST_CASE("cuda: doctor examines the GPU that it is asked for") {
+    const Workplace place;
+    const auto doctor = [&](const std::string& device) {
+        return run_with(YEOUL_EMULATED_CUDA, "old_second",
+                        {"doctor", "--model", place.model(), "--device", device});
+    };
+    const Outcome first = doctor("cuda:0"), second = doctor("cuda:1"), third = doctor("cuda:2");
+    CAPTURE(first.out);
+    CHECK(first.code == 0);
+    CHECK(first.out.find("self-test cuda:0") != std::string::npos);
+    CAPTURE(second.out);
+    CHECK(second.code == 4);
+    CHECK(second.out.find("device cuda:1") != std::string::npos);
+    CHECK(second.out.find("Tesla V100 is sm_70") != std::string::npos);
+    CHECK(third.code == 4);
+    CHECK(third.out.find("no CUDA device 2") != std::string::npos);
 }
 
 TEST_CASE("cuda: photos through an emulated GPU have the CPU's vectors within fp16") {
@@ -109,11 +133,14 @@ TEST_CASE("cuda: tune keeps a readable table, which the next start reads; a brok
         return run_here(arguments);
     };
     CHECK(with({"inspect"}).out.find("predicted") != std::string::npos);
+    const std::string heading = "yeoul-gemm-table 1\n";
+    place.write("cache/gemm-sm_75.txt", heading + "75 none 7 77 777 none 64x64x32 predicted\n");
     const Outcome tuned = with({"tune"});
     CAPTURE(tuned.err);
     REQUIRE(tuned.code == 0);
     CHECK(tuned.err.find("gemm-sm_75.txt") != std::string::npos);
     CHECK(tuned.out == place.read("cache/gemm-sm_75.txt"));
+    CHECK(tuned.out.find(" 777 ") != std::string::npos); // a row of another model
     const Outcome inspect = with({"inspect"});
     CHECK(inspect.out.find("measured") != std::string::npos);
 

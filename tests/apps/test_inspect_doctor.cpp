@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
+#include <sched.h>
 
 #include "tests/apps/program.h"
 #include "tests/apps/workplace.h"
@@ -41,6 +42,22 @@ TEST_CASE("doctor: a sound machine passes with a self-test, and no CUDA is said,
     CHECK(status["self-test cpu"] == "ok");
     CHECK(status["device cuda"] == "absent");
     CHECK(run({"doctor", "--model", place.model()}).code == 0);
+}
+
+TEST_CASE("programs: take as many threads as their affinity has cores") {
+    const Workplace place;
+    cpu_set_t all, one;
+    REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
+    if (CPU_COUNT(&all) == 1)
+        MESSAGE("this machine gives one core anyway");
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0); // the programs inherit it
+    const Outcome doctor = run({"doctor", "--model", place.model()});
+    const Outcome embed = run({"embed", "--model", place.model(), place.photo("a.ppm")});
+    REQUIRE(sched_setaffinity(0, sizeof all, &all) == 0);
+    CHECK(doctor.out.find(", 1 core for this process") != std::string::npos);
+    CHECK(embed.err.find(", 1 thread,") != std::string::npos);
 }
 
 TEST_CASE("doctor: a model that does not load and a device that is asked for fail with a fix") {

@@ -25,6 +25,16 @@ TEST_CASE("buckets: one slow first pass spoils no time") {
     CHECK(timed.table.ns(timed.table.size() - 1) == 312'500'000);
 }
 
+TEST_CASE("buckets: the table of a CPU is for one model of processor") {
+    const auto table = [&](const std::string& processor) {
+        return choose_buckets({.kind = "cpu", .name = processor, .isa = "avx2"}, kClipB32, {})
+            .table;
+    };
+    CHECK(table("AMD EPYC 7763 64-Core Processor") != table("AMD EPYC 9654 96-Core Processor"));
+    CHECK(table("Intel(R) Xeon(R) / ../x @ 2.20GHz").find("-intel-r-xeon-r-x-2-20ghz-") !=
+          std::string::npos);
+}
+
 TEST_CASE("buckets: keeps to its time, and what there was no time for follows from the rest") {
     std::map<int, int> runs;
     double spent_us = 0;

@@ -51,6 +51,9 @@ TEST_CASE("simt: outlier channels of 2e3 and 3e4 in the residual stream keep the
             };
             const Tensors reference = tensors(*cpu, "fp32");
             const auto all = distances(tensors(*gpu, "fp16"), reference);
+            REQUIRE(all.size() == reference.size());
+            REQUIRE(all.size() ==
+                    static_cast<size_t>(golden.config.clip_vision.num_hidden_layers) + 2);
             for (const auto& [name, d] : all) {
                 CAPTURE(name);
                 CAPTURE(d.max_over_rms);

@@ -9,65 +9,9 @@
 #include "engine/batching/cost_table.h"
 #include "engine/batching/goodput.h"
 #include "engine/batching/wave_model.h"
-#include "tests/support/random.h"
 
 using namespace yeoul;
 using namespace yeoul::batching;
-
-namespace {
-
-std::vector<BatchCost> random_table(uint32_t seed) {
-    std::vector<BatchCost> buckets;
-    int batch = 0;
-    double us = 0;
-    const int count = 1 + static_cast<int>(test::hashed(seed) % 5);
-    for (int i = 0; i < count; ++i) {
-        batch += 1 + static_cast<int>(test::hashed(seed + 100U * i) % 6);
-        us += static_cast<double>(test::hashed(seed + 777U * i) % 20 + (i == 0));
-        buckets.push_back({batch, us});
-    }
-    return buckets;
-}
-
-double cheapest(const CostTable& table, int photos) { // tries everything
-    if (photos <= 0)
-        return 0;
-    double best = std::numeric_limits<double>::infinity();
-    for (const BatchCost& cost : table.buckets())
-        best = std::min(best, cost.us + cheapest(table, photos - cost.batch));
-    return best;
-}
-
-} // namespace
-
-TEST_CASE("cost table: the cheapest cover is what trying everything finds") {
-    for (uint32_t seed = 0; seed < 200; ++seed) {
-        const CostTable table(random_table(seed));
-        for (int photos = 0; photos <= 14; ++photos) {
-            const CostTable::Cover cover = table.cover(photos);
-            CAPTURE(seed);
-            CAPTURE(photos);
-            REQUIRE(cover.us == cheapest(table, photos));
-            int rows = 0;
-            double us = 0;
-            for (int bucket : cover.buckets) {
-                rows += table.batch(bucket);
-                us += table.buckets()[bucket].us;
-            }
-            CHECK(rows == cover.rows);
-            CHECK(rows >= photos);
-            CHECK(us == doctest::Approx(cover.us));
-        }
-    }
-}
-
-TEST_CASE("cost table: pads where a split costs more, and splits where padding does") {
-    const CostTable table({{1, 100}, {8, 150}, {32, 400}});
-    CHECK(table.cover(7).buckets == std::vector<int>{1});
-    CHECK(table.cover(9).buckets == std::vector<int>{1, 0});
-    CHECK(table.cover(30).buckets == std::vector<int>{2});
-    CHECK(table.cover(33).buckets == std::vector<int>{2, 0});
-}
 
 TEST_CASE("cost table: a bucket holds what is asked of it, or is the largest") {
     const CostTable table({{2, 100}, {5, 150}});

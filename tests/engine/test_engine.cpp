@@ -11,6 +11,7 @@
 
 #include <yeoul/engine.h>
 
+#include "engine/cuda_module.h"
 #include "engine/lane.h"
 #include "loader/image.h"
 #include "tests/engine/golden.h"
@@ -255,7 +256,10 @@ TEST_CASE("engine: options out of range and devices that are not there are refus
     CHECK(open_with([](auto& o) { o.threads = -1; }) == ErrorCode::invalid_argument);
     CHECK(open_with([](auto& o) { o.max_pixels = 0; }) == ErrorCode::invalid_argument);
     CHECK(open_with([](auto& o) { o.device = "tpu"; }) == ErrorCode::invalid_argument);
-    CHECK(open_with([](auto& o) { o.device = "cuda"; }) == ErrorCode::device);
+    CHECK(open_with([](auto& o) { o.device = "cuda:2147483647"; }) == ErrorCode::device);
+    const CudaModule module;
+    if (module.problem() || cuda_problem(module.report(), 0)) // else this machine has a GPU
+        CHECK(open_with([](auto& o) { o.device = "cuda"; }) == ErrorCode::device);
     CHECK(open_with([](auto& o) { o.precision = Precision::fp16; }) == ErrorCode::device);
     CHECK(open_with([](auto& o) { o.model = "nowhere"; }) == ErrorCode::model);
 }

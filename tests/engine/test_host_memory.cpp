@@ -19,13 +19,13 @@ using namespace yeoul::test;
 
 namespace {
 
-constexpr int64_t kMs = 1'000'000;
+constexpr int64_t kMillisecond = 1'000'000;
 
 Policy make_policy() {
     PolicyConfig config;
     config.decode_workers = 2;
     config.streams = 2;
-    config.lead_ns = kMs / 10;
+    config.lead_ns = kMillisecond / 10;
     config.max_wait_ns = kNever;
     return {config, CostTable({{1, 4000}, {4, 5000}, {16, 12000}})};
 }
@@ -46,7 +46,7 @@ Served serve(Policy& policy, int64_t now) {
     Served served;
     while (policy.unfinished() > 0) {
         const Decision decision = policy.next(now);
-        now += kMs;
+        now += kMillisecond;
         if (decision.kind == Decision::start_decode) {
             policy.decoded(now, decision.item.id, true);
             ++served.decoded;
@@ -77,14 +77,15 @@ std::vector<Photo> photos() {
 
 TEST_CASE("policy: an album that there is no memory for leaves no trace") {
     Policy policy = make_policy();
-    const std::vector<ItemRequest> few(3, {1, 1000, 5 * kMs}), many(200, {2, 1000, 5 * kMs});
-    REQUIRE(policy.admit(0, {Priority::interactive, 900 * kMs, few}).accepted);
+    const std::vector<ItemRequest> few(3, {1, 1000, 5 * kMillisecond}),
+        many(200, {2, 1000, 5 * kMillisecond});
+    REQUIRE(policy.admit(0, {Priority::interactive, 900 * kMillisecond, few}).accepted);
     const std::vector<int64_t> before = books(policy, 0);
     int refusals = 0;
     for (bool accepted = false; !accepted;) {
         try {
             const FailingNew fault(refusals + 1, FailingNew::this_one);
-            accepted = policy.admit(0, {Priority::bulk, 900'000 * kMs, many}).accepted;
+            accepted = policy.admit(0, {Priority::bulk, 900'000 * kMillisecond, many}).accepted;
         } catch (const std::bad_alloc&) {
             ++refusals;
             REQUIRE(books(policy, 0) == before);
@@ -92,7 +93,7 @@ TEST_CASE("policy: an album that there is no memory for leaves no trace") {
     }
     CHECK(refusals >= 3); // keys, items and their names at least
     CHECK(policy.unfinished() == 203);
-    const Served served = serve(policy, kMs);
+    const Served served = serve(policy, kMillisecond);
     CHECK(served.decoded == 203);
     CHECK(served.computed == 203);
     CHECK(policy.queued_bytes() == 0);
@@ -100,23 +101,23 @@ TEST_CASE("policy: an album that there is no memory for leaves no trace") {
 
 TEST_CASE("policy: what was admitted needs no more memory") {
     Policy policy = make_policy();
-    const std::vector<ItemRequest> items(100, {1, 1000, 5 * kMs});
+    const std::vector<ItemRequest> items(100, {1, 1000, 5 * kMillisecond});
     // Some finish, some are too late, some are given up, and clocks change in between.
-    const Admission first = policy.admit(0, {Priority::interactive, 1000 * kMs, items});
+    const Admission first = policy.admit(0, {Priority::interactive, 1000 * kMillisecond, items});
     REQUIRE(first.accepted);
     const std::vector<ItemId> ids(first.ids.begin(), first.ids.end());
-    REQUIRE(policy.admit(0, {Priority::bulk, 50 * kMs, items}).accepted);
+    REQUIRE(policy.admit(0, {Priority::bulk, 50 * kMillisecond, items}).accepted);
     REQUIRE(policy.admit(0, {Priority::interactive, kNever, items}).accepted);
     Served served;
     bool failed = true;
     {
         const FailingNew fault(1, FailingNew::this_one, true);
         const Decision decision = policy.next(0);
-        policy.decoded(kMs, decision.item.id, decision.kind == Decision::start_decode);
+        policy.decoded(kMillisecond, decision.item.id, decision.kind == Decision::start_decode);
         for (size_t i = 40; i < 60; ++i)
             policy.cancel(0, ids[i]);
         policy.rescale(1.5);
-        served = serve(policy, kMs);
+        served = serve(policy, kMillisecond);
         failed = fault.failed();
     }
     CHECK_FALSE(failed);

@@ -65,6 +65,17 @@ TEST_CASE("batch choice: a late photo without a deadline goes along") {
     CHECK(choice.scanned == 16);
 }
 
+TEST_CASE("batch choice: leaves time for what arrives meanwhile, unless it is late already") {
+    // As on a CPU: a batch gains a few percent. Two of four photos take longer than the target.
+    const CostTable cpu({{1, 10'500}, {4, 40'000}});
+    const Outlook outlook{70 * kMs, 0.06 / kMs};
+    const auto photos = [&](int64_t steer_ns) {
+        return choose_batch(cpu, std::vector<Ready>(20, {steer_ns, kNever}), 0, outlook).photos;
+    };
+    CHECK(photos(200 * kMs) == 1);
+    CHECK(photos(kNever) == 4);
+}
+
 TEST_CASE("batch choice: sacrifices nobody for nothing") {
     // Ten photos with time enough behind one that is urgent: both batches can be in time.
     std::vector<Ready> queue(11, {60 * kMs, 60 * kMs});
@@ -336,6 +347,47 @@ TEST_CASE("policy: a wrong estimate does not refuse for ever") {
     while (!serve(5'000'000, now + 40'000'000))
         REQUIRE(++refused < 100);
     CHECK(refused > 0); // it was believed at first
+}
+
+TEST_CASE("policy: icons, whose estimates are far off, do not make photos look slow") {
+    Policy policy({.decode_workers = 1, .max_wait_ns = kNever}, table());
+    int64_t now = 0;
+    for (int i = 0; i < 300; ++i) { // each takes five times what was expected
+        admit(policy, now, 1, kNever, kMs / 3);
+        const Decision decision = policy.next(now);
+        REQUIRE(decision.kind == Decision::start_decode);
+        policy.decoded(now += 5 * kMs / 3, decision.item.id, true);
+        REQUIRE(policy.next(now).kind == Decision::launch);
+        policy.batch_done(now += 4 * kMs, 0);
+    }
+    admit(policy, now, 1, now + 300 * kMs, 60 * kMs);
+    CHECK(policy.next(now).kind == Decision::start_decode);
+    // Photos of the usual size do: a slow disk is believed after some dozens.
+    Policy slow({.decode_workers = 1, .max_wait_ns = kNever}, table());
+    for (int i = 0; i < 60; ++i) {
+        admit(slow, now, 1, kNever, 5 * kMs);
+        slow.decoded(now + 50 * kMs, slow.next(now).item.id, true);
+        REQUIRE(slow.next(now += 50 * kMs).kind == Decision::launch);
+        slow.batch_done(now += 4 * kMs, 0);
+    }
+    admit(slow, now, 1, now + 30 * kMs, 5 * kMs);
+    CHECK(slow.next(now).kind == Decision::answer);
+}
+
+TEST_CASE("policy: the estimated wait counts bulk that is due, and both turns of shared cores") {
+    PolicyConfig config{.decode_workers = 2,
+                        .latency_target_ns = 50 * kMs,
+                        .bulk_wait_ns = 1000 * kMs,
+                        .max_wait_ns = kNever};
+    Policy policy(config, table());
+    admit(policy, 0, 100, kNever, 10 * kMs, Priority::bulk);
+    CHECK(policy.estimated_wait_ns(940 * kMs, Priority::interactive) == 0);
+    CHECK(policy.estimated_wait_ns(950 * kMs, Priority::interactive) == 500 * kMs);
+
+    config.shared_cores = true;
+    Policy turns(config, table());
+    admit(turns, 0, 160, kNever, 10 * kMs);
+    CHECK(turns.estimated_wait_ns(0, Priority::interactive) == (800 + 10 * 12) * kMs);
 }
 
 TEST_CASE("policy: shared cores do not wait for a decode that hangs") {

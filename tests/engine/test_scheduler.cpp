@@ -324,6 +324,37 @@ TEST_CASE("scheduler: clients that resubmit what was refused do not starve the a
     CHECK(computed >= 200);
 }
 
+TEST_CASE("scheduler: the callback of a dropped photo keeps nobody else waiting") {
+    const Setup setup;
+    FakeStages stages(setup.config, setup.table);
+    Scheduler scheduler(stages, setup.options());
+    std::promise<void> computed;
+    std::promise<bool> seen;
+    Request late{.photos = {photo(1)}};
+    late.deadline = std::chrono::steady_clock::now() - kLong;
+    scheduler.submit(std::move(late), [&](std::vector<Result> results) {
+        CHECK(code_of(results[0]) == ErrorCode::deadline_exceeded);
+        seen.set_value(computed.get_future().wait_for(kLong) == std::future_status::ready);
+    });
+    CHECK_FALSE(embed(scheduler, {.photos = {photo(2)}})[0].error);
+    computed.set_value();
+    CHECK(seen.get_future().get());
+}
+
+TEST_CASE("scheduler: a result tells how many photos shared its pass, padding not counted") {
+    Setup setup;
+    setup.table = CostTable({{8, 300}});
+    FakeStages stages(setup.config, setup.table);
+    Scheduler scheduler(stages, setup.options());
+    double passes = 0;
+    for (const Result& result : embed(scheduler, {.photos = std::vector<Photo>(3, photo(1))})) {
+        REQUIRE(result.batch >= 1);
+        CHECK(result.batch <= 3);
+        passes += 1.0 / result.batch;
+    }
+    CHECK(passes == doctest::Approx(stages.launches));
+}
+
 TEST_CASE("scheduler: a request submitted by the last answer of a closing engine is answered") {
     for (int round = 0; round < 200; ++round) {
         const Setup setup;

@@ -168,7 +168,8 @@ TEST_CASE("session: an instance beside another shares its weights and nothing el
     for (const bool host : {true, false}) {
         if (!host && kSlowSanitizer)
             continue;
-        Session first(host ? make_cpu_backend(1) : make_fp16_backend(), session_options());
+        Session first(host ? make_cpu_backend(1) : make_fp16_backend(), session_options(),
+                      {.batches = {1, 4}});
         Session second(first, session_options());
         const std::vector<Photo> album = photos(host ? 30 : 5);
         // At the same time.
@@ -182,13 +183,25 @@ TEST_CASE("session: an instance beside another shares its weights and nothing el
             REQUIRE_FALSE(other[i].error.has_value());
             CHECK(distance(other[i].embedding, results[i].embedding).cosine >= 0.9999);
         }
-        CHECK(use_of(first, "weights") > 0);
-        CHECK(use_of(second, "weights") == 0);
+        const auto held = [](const Session& session, const std::string& tag) {
+            int64_t bytes = 0;
+            for (const MemoryUse& use : session.stats().memory)
+                bytes += use.tag == tag ? use.allocated_bytes : 0;
+            return bytes;
+        };
+        CHECK(held(first, "weights") > 0);
+        CHECK(held(second, "weights") == 0);
         CHECK(second.stats().weight_bytes == 0);
-        CHECK(use_of(second, "activations") == use_of(first, "activations"));
+        CHECK(held(second, "activations") == held(first, "activations"));
         CHECK(second.stats().photos == static_cast<int64_t>(album.size()));
         CHECK(second.stats().device_allocations_since_ready == 0);
         CHECK_THROWS_AS(second.embed_text({"no text here"}), Error);
+
+        Session small(first, session_options(), {.batches = {1}});
+        CHECK(small.device().batch_size == 1);
+        CHECK(held(small, "activations") < held(first, "activations"));
+        CHECK(embed(small, album).size() == album.size());
+        CHECK_THROWS_AS(Session(first, session_options(), {.batches = {1, 1000}}), Error);
     }
 }
 

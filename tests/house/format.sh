@@ -12,7 +12,7 @@ fi
 mode=(--dry-run -Werror)
 [[ ${2:-} == --fix ]] && mode=(-i)
 folders=()
-for folder in include kernels loader engine apps tests; do
+for folder in include kernels loader engine apps tests profiling; do
     [[ -d $folder ]] && folders+=("$folder")
 done
 find "${folders[@]}" -type f \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 |

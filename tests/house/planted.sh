@@ -40,7 +40,7 @@ caught() { # CHECK FILE LINE...: the check fails with this file in the tree and 
 }
 
 fresh
-for check in includes.sh text.sh format.sh kernel_tests.sh; do
+for check in includes.sh text.sh tracked.sh format.sh kernel_tests.sh; do
     status=0
     "$house/$check" "$tree" >"$tree/output" 2>&1 || status=$?
     [[ $status -eq 0 || $status -eq 77 ]] || wrong "$check refused a tree without faults: $(cat "$tree/output")"
@@ -72,7 +72,37 @@ mapfile -t long < <(seq -f '// %g' 501)
 caught text.sh engine/engine.cpp "${long[@]}"
 caught kernel_tests.sh kernels/cuda/new_op.cu '__global__ void kernel();'
 caught kernel_tests.sh kernels/cuda/deeper/linear.cu '__global__ void kernel();'
+printf '%s\n' 'void yeoul::cuda::(anonymous namespace)::tested<8>' 'yeoul::cuda::project' >"$tree.launched"
+launches() { # FILE LINE...: what the check of launched kernels says of it
+    fresh
+    write tests/kernels/test_new_op.cpp ''
+    write "$@"
+    "$house/kernel_tests.sh" "$tree" "$tree.launched" 2>&1
+}
+[[ $(launches kernels/cuda/new_op.cu '__global__ void __launch_bounds__(a(1) * 2, 3)' '    project(int x) {' '}' \
+    '__global__ void tested(int);') == *'each with a test'* ]] || wrong 'kernel_tests.sh refused launched kernels'
+[[ $(launches kernels/cuda/new_op.cu '__global__ void __launch_bounds__(8)' '    project_all(int x) {' '}') == *'launched project_all'* ]] ||
+    wrong 'kernel_tests.sh passed a kernel that nobody launched'
+rm "$tree.launched"
 caught format.sh engine/engine.cpp 'int  f( );'
+caught format.sh profiling/kernels/bench.cpp 'int  f( );'
+caught tracked.sh engine/plan $'\x7fELF\x02'
+caught tracked.sh engine/plan '!<arch>'
+mapfile -t many < <(seq 60000)
+caught tracked.sh profiling/results/rows.tsv "${many[@]}"
+caught tracked.sh qt/notes.txt 'anything'
+
+# With git only what is tracked counts.
+if command -v git >/dev/null; then
+    fresh
+    git -C "$tree" init -q
+    git -C "$tree" add -A
+    write engine/plan.o $'\x7fELF\x02'
+    "$house/tracked.sh" "$tree" >/dev/null || wrong "tracked.sh refused a file that git does not track"
+    git -C "$tree" add -A
+    ! "$house/tracked.sh" "$tree" >/dev/null || wrong "tracked.sh passed a tracked object file"
+    rm -rf "${tree:?}/.git"
+fi
 
 [[ $failures -eq 0 ]] && echo "every planted fault was found"
 exit $((failures > 0))

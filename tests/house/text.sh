@@ -12,7 +12,7 @@ forbid() { # WHY PATTERN [grep option...]
     shift 2
     local found
     found=$(grep -rnIE "$@" --exclude-dir=build --exclude-dir=.git --exclude-dir=shared \
-        --exclude-dir=__pycache__ --exclude-dir=.venv --exclude='*.rgb' --exclude='*.bin' -e "$pattern" . || true)
+        --exclude-dir=__pycache__ --exclude-dir=.venv --exclude=.git --exclude='*.rgb' --exclude='*.bin' -e "$pattern" . || true)
     [[ -z $found ]] && return
     sed "s|^\./||; s|\$|  <- $why|" <<<"$found" | cut -c1-200
     bad=1

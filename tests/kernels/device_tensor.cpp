@@ -9,6 +9,13 @@
 
 #include <doctest/doctest.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#endif
+
 #include "tests/support/sanitizers.h"
 
 namespace yeoul::test {
@@ -136,10 +143,42 @@ View make_view(void* data, DType dtype, const std::vector<int>& extents) {
     return view;
 }
 
+ForbiddenBands::ForbiddenBands(const Backend& backend, const void* payload, size_t bytes)
+    : payload_(backend.properties().kind == "cuda" ? nullptr
+                                                   : static_cast<const std::byte*>(payload)),
+      bytes_(bytes) {
+    forbid();
+}
+
+ForbiddenBands::~ForbiddenBands() {
+    allow();
+}
+
+ForbiddenBands& ForbiddenBands::operator=(ForbiddenBands&& other) noexcept {
+    std::swap(payload_, other.payload_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+}
+
+void ForbiddenBands::allow() const {
+    if (payload_ == nullptr)
+        return;
+    ASAN_UNPOISON_MEMORY_REGION(payload_ - kGuardBytes, kGuardBytes);
+    ASAN_UNPOISON_MEMORY_REGION(payload_ + bytes_, kGuardBytes);
+}
+
+void ForbiddenBands::forbid() const {
+    if (payload_ == nullptr)
+        return;
+    ASAN_POISON_MEMORY_REGION(payload_ - kGuardBytes, kGuardBytes);
+    ASAN_POISON_MEMORY_REGION(payload_ + bytes_, kGuardBytes);
+}
+
 DeviceTensor::DeviceTensor(Backend& backend, DType dtype, const std::vector<int>& extents)
     : backend_(&backend), view_(make_view(nullptr, dtype, extents)) {
     memory_ = make_device_memory(backend, view_.bytes() + 2 * kGuardBytes);
     view_.data = static_cast<std::byte*>(memory_.get()) + kGuardBytes;
+    bands_ = ForbiddenBands(backend, view_.data, view_.bytes());
     write(std::vector<std::byte>(view_.bytes(), std::byte{0xff}));
 }
 
@@ -158,16 +197,20 @@ void DeviceTensor::write(const std::vector<std::byte>& payload) {
     std::fill_n(data, all, kGuard);
     std::copy(payload.begin(), payload.end(), data + kGuardBytes);
     const Stream stream(*backend_);
+    bands_.allow();
     backend_->copy(memory_.get(), data, all, CopyKind::host_to_device, stream);
     backend_->synchronize(StreamRef(stream));
+    bands_.forbid();
 }
 
 std::vector<std::byte> DeviceTensor::bytes() const {
     const size_t all = view_.bytes() + 2 * kGuardBytes;
     const PinnedMemory staging = make_pinned_memory(*backend_, all);
     const Stream stream(*backend_);
+    bands_.allow();
     backend_->copy(staging.get(), memory_.get(), all, CopyKind::device_to_host, stream);
     backend_->synchronize(StreamRef(stream));
+    bands_.forbid();
     const auto* data = static_cast<const std::byte*>(staging.get());
     size_t overwritten = 0;
     for (size_t i = 0; i < kGuardBytes; ++i)

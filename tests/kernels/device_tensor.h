@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "kernels/ops.h"
@@ -17,6 +18,24 @@ std::vector<float> decode(const std::vector<std::byte>& bytes, DType dtype);
 inline std::vector<float> slice(const std::vector<float>& values, size_t first, size_t count) {
     return {values.begin() + first, values.begin() + first + count};
 }
+
+/// The bytes before and behind a payload, which AddressSanitizer takes for no memory at all while
+/// this lives: so it sees an op on host memory that only reads there. Nothing in other builds, or
+/// where the memory is a GPU's.
+class ForbiddenBands {
+public:
+    ForbiddenBands() = default;
+    ForbiddenBands(const Backend& backend, const void* payload, size_t bytes);
+    ~ForbiddenBands();
+    ForbiddenBands(ForbiddenBands&& other) noexcept { *this = std::move(other); }
+    ForbiddenBands& operator=(ForbiddenBands&& other) noexcept;
+    void allow() const;
+    void forbid() const;
+
+private:
+    const std::byte* payload_ = nullptr; // nullptr: nothing is forbidden
+    size_t bytes_ = 0;
+};
 
 /// A device tensor. Its payload starts as NaN (all bits set), its surroundings as a pattern that
 /// every read checks.
@@ -36,6 +55,7 @@ private:
     Backend* backend_;
     DeviceMemory memory_;
     View view_;
+    ForbiddenBands bands_; // last: it ends before the memory does
 };
 
 struct Output {

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <sched.h>
+
 #include <doctest/doctest.h>
 
 #include "kernels/cpu/event.h"
@@ -146,5 +148,17 @@ TEST_CASE("cpu threads: planning leaves the caller's thread alone and rethrows")
     CHECK(thrown_by([] {
               run_with_math_threads(1, [] { throw std::runtime_error("planning failed"); });
           }) == "planning failed");
+}
+
+TEST_CASE("cpu threads: the usable cores are those of the affinity") {
+    int cores = 0;
+    std::thread([&] {
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(sched_getcpu(), &one);
+        REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+        cores = usable_cores();
+    }).join();
+    CHECK(cores == 1);
     CHECK(usable_cores() >= 1);
 }

@@ -6,6 +6,7 @@
 
 #include "tests/kernels/backends.h"
 #include "tests/kernels/device_tensor.h"
+#include "tests/simt/include/simt/config.h"
 #include "tests/support/random.h"
 
 using namespace yeoul;
@@ -26,6 +27,24 @@ TEST_CASE("properties: say what the device is") {
         CHECK(backend.free_bytes() > 0);
         CHECK(backend.free_bytes() <= properties.total_bytes);
     });
+}
+
+TEST_CASE("simt: properties: a backend that cannot be made leaves no stream behind") {
+    const int before = simt::open_streams();
+    CHECK(contains(
+        error_of(ErrorCode::invalid_argument, [] { (void)cuda::make_backend({.sm = 80}); }),
+        "sm 80 was asked for"));
+    CHECK(simt::open_streams() == before);
+    simt::refuse_kernels(209); // cudaErrorNoKernelImageForDevice
+    CHECK(contains(error_of(ErrorCode::device, [] { (void)cuda::make_backend({}); }),
+                   "cudaErrorNoKernelImageForDevice"));
+    simt::refuse_kernels(0);
+    CHECK(simt::open_streams() == before);
+    {
+        const auto backend = cuda::make_backend({});
+        CHECK(simt::open_streams() == before + 1);
+    }
+    CHECK(simt::open_streams() == before);
 }
 
 TEST_CASE("numerics: a precision gives storage types or an error that names it") {

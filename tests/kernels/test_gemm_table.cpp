@@ -231,4 +231,16 @@ TEST_CASE("simt: gemm_table: tune measures every product of the ops made, and is
     const auto backend = cuda::make_backend({.table = std::make_unique<GemmTable>(table)});
     CHECK(contains(linear(*backend, 24, false)->kernel(2), "(measured)"));
     CHECK(contains(linear(*backend, 25, false)->kernel(2), "(predicted)"));
+
+    // Another model, which has two of the four shapes and two others: nothing is lost.
+    const auto other = cuda::make_backend({.table = std::make_unique<GemmTable>(table)});
+    (void)linear(*other, 24, false);
+    (void)linear(*other, 25, false);
+    const GemmTable both = GemmTable::parse(other->tune_gemms(0.01));
+    REQUIRE(both.rows().size() == 6);
+    for (const GemmTable::Row& row : table.rows())
+        CHECK(row.shape == both.rows()[&row - table.rows().data()].shape);
+    CHECK(both.rows()[2] == table.rows()[2]); // not of this model: as it was
+    CHECK(both.rows()[3] == table.rows()[3]);
+    CHECK(both.rows()[4].shape.columns == 25);
 }

@@ -367,6 +367,9 @@ TEST_CASE("resize op: refuses what does not fit, by name") {
         CHECK(contains(refused(x, t, 2, View(y.data, DType::u8, {3, 12, 8, 3})), "(3, 12, 8, 3)"));
         CHECK(contains(refused(x, t, 2, View(y.data, DType::f16, {3, 8, 12, 3})), "fp16"));
         CHECK(contains(refused(x, t, 2, View(y.data, DType::u8, {0, 8, 12, 3})), "slots is 0"));
+        const View last_slot(y.as<std::byte>() + 2 * 8 * 12 * 3, DType::u8, {64});
+        CHECK(contains(refused(last_slot, t, 2, y), "slots overlaps source"));
+        CHECK(contains(refused(x, moved(last_slot, 0, 280), 2, y), "slots overlaps table"));
         CHECK(contains(refused(x, t, 2, View(nullptr, DType::u8, {3, 8, 12, 3})), "no data"));
 
         const auto not_made = [&](const ResizeDesc& desc) {

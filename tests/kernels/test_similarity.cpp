@@ -150,6 +150,10 @@ TEST_CASE("similarity: refuses what does not fit, by name") {
             const View odd_w(l.as<char>() + 2, dtype, {4, 8});
             CHECK(contains(refused(odd_x, n, l, out), "x is not 16-byte aligned"));
             CHECK(contains(refused(a, n, odd_w, out), "w is not 16-byte aligned"));
+            const View odd_norm(n.as<char>() + 2, DType::f32, {2});
+            const View odd_y(out.as<char>() + 1, DType::f32, {2, 4});
+            CHECK(contains(refused(a, odd_norm, l, out), "norm is not 4-byte aligned"));
+            CHECK(contains(refused(a, n, l, odd_y), "y is not 4-byte aligned"));
         }
 
         const auto not_planned = [&](auto change) {

@@ -142,6 +142,17 @@ TEST_CASE("top_k: refuses what does not fit, by name") {
         CHECK(contains(refused(a, v, View(i.data, DType::f32, {2, 3})), "indices"));
         CHECK(contains(refused(a, View(a.data, DType::f32, {2, 3}), i), "values overlaps x"));
         CHECK(contains(refused(a, v, View(v.data, DType::i32, {2, 3})), "values overlaps indices"));
+        CHECK(contains(refused(a, v, View(a.data, DType::i32, {2, 3})), "indices overlaps x"));
+        if (backend.properties().kind != "cpu") {
+            const auto moved = [](const View& view) {
+                View odd = view;
+                odd.data = view.as<char>() + 2;
+                return odd;
+            };
+            CHECK(contains(refused(moved(a), v, i), "x is not 4-byte aligned"));
+            CHECK(contains(refused(a, moved(v), i), "values is not 4-byte aligned"));
+            CHECK(contains(refused(a, v, moved(i)), "indices is not 4-byte aligned"));
+        }
 
         const auto not_planned = [&](auto change) {
             TopKDesc changed = desc;

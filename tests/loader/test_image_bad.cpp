@@ -305,6 +305,13 @@ TEST_CASE("image: a PNG or BMP with damage in it says so") {
     // Pixels begin where the palette would: all its entries but 20 are gone.
     put_le32(bmp, 10, 14 + 40 + 20 * 4);
     CHECK(outcome(bmp).find("of a palette with 20; ") != std::string::npos);
+    // A pixel that is no byte a channel, and one byte less than the last row.
+    auto masked = golden_image("bmp_32_v5_bgra.bmp").encoded;
+    put_le32(masked, 14 + 40, 0x3FF00000);
+    CHECK(starts_with(outcome(masked), "unsupported_image: BMP with an unusual 32-bit layout"));
+    masked = golden_image("bmp_32_v4_rgba.bmp").encoded;
+    masked.pop_back();
+    CHECK(starts_with(outcome(masked), "bad_image: truncated BMP"));
     auto rle = golden_image("bmp_8_palette.bmp").encoded;
     put_le32(rle, 30, 1);
     CHECK(starts_with(outcome(rle), "unsupported_image: BMP with compression 1"));

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,11 +44,22 @@ TEST_CASE("mapped file: what cannot be mapped is refused with the reason") {
     CHECK(lacks(mapping_refusal(scratch / "pipe"), "not a regular file") == "");
     std::filesystem::create_symlink("loop", scratch / "loop");
     CHECK(lacks(mapping_refusal(scratch / "loop"), "Too many levels") == "");
-    if (::geteuid() != 0) { // root reads everything
-        put_file(scratch / "secret", "x");
-        std::filesystem::permissions(scratch / "secret", std::filesystem::perms::none);
-        CHECK(lacks(mapping_refusal(scratch / "secret"), "Permission denied") == "");
-    }
+}
+
+TEST_CASE("mapped file: one without permission is refused, to root in another's place, too") {
+    const ScratchDirectory scratch;
+    put_file(scratch / "secret", "x");
+    std::filesystem::permissions(scratch / "secret", std::filesystem::perms::none);
+    std::filesystem::permissions(scratch.path(), std::filesystem::perms(0755));
+    const bool root = ::geteuid() == 0;
+    if (root) // opens files as nobody, this thread alone
+        ::setfsuid(65534);
+    if (::setfsuid(uid_t(-1)) == 0)
+        MESSAGE("skipped: this root may not act as another user");
+    else
+        CHECK(lacks(mapping_refusal(scratch / "secret"), "secret: Permission denied") == "");
+    if (root)
+        ::setfsuid(0);
 }
 
 TEST_CASE("mapped file: drop takes whole pages of the range out of memory and nothing else") {

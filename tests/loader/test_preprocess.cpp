@@ -55,6 +55,11 @@ TEST_CASE("preprocess: JPEG files give Pillow's and transformers' bytes") {
     if (!decodes_jpeg())
         return;
     const test::Goldens goldens;
+    size_t files = 0;
+    for (const auto& file : std::filesystem::directory_iterator(test::golden_folder()))
+        files += file.path().extension() == ".jpg";
+    REQUIRE(files >= 5);
+    REQUIRE(goldens.document["jpegs"].size() == files);
     for (const auto& golden : goldens.document["jpegs"]) {
         CAPTURE(golden.dump());
         const auto y = preprocessed(test::read_golden(golden["file"]), Preprocessor{});

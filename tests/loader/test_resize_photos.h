@@ -46,9 +46,12 @@ inline std::string fnv1a(const std::vector<uint8_t>& bytes) {
     return text;
 }
 
+inline std::filesystem::path golden_folder() {
+    return std::filesystem::path(YEOUL_SOURCE_DIR) / "tests/golden/resize";
+}
+
 inline std::vector<uint8_t> read_golden(const std::string& name) {
-    const std::filesystem::path file =
-        std::filesystem::path(YEOUL_SOURCE_DIR) / "tests/golden/resize" / name;
+    const std::filesystem::path file = golden_folder() / name;
     std::ifstream stream(file, std::ios::binary);
     if (!stream)
         throw std::runtime_error("cannot read " + file.string());

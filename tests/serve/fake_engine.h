@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,7 @@ public:
             const ErrorCode code = *std::exchange(refuse_next_, std::nullopt);
             throw Error(code, "the fake engine refuses");
         }
+        last_submitter_ = std::this_thread::get_id();
         last_priority_ = request.priority;
         last_deadline_ = request.deadline;
         Held held{std::move(request), std::move(on_done)};
@@ -138,6 +140,7 @@ public:
     }
     /// Requests are refused whole from here on, as by a full queue.
     void fill(std::optional<double> retry_after_ms) { full_ = retry_after_ms; }
+    std::thread::id last_submitter() const { return last_submitter_; }
     Priority last_priority() const { return last_priority_; }
     std::optional<std::chrono::steady_clock::time_point> last_deadline() const {
         return last_deadline_;
@@ -195,6 +198,8 @@ private:
             result.error = error_of(photo);
             if (full_)
                 result.error = ItemError{ErrorCode::queue_full, "the queue is full", *full_};
+            if (held.request.stop.stop_requested())
+                result.error = ItemError{ErrorCode::cancelled, "the request was cancelled"};
             if (!result.error)
                 result.embedding = vector_of(photo, held.request.normalize);
             for (int i = 0; !result.error && i < tags; ++i)
@@ -227,6 +232,7 @@ private:
     std::vector<std::string> labels_;
     bool refuse_comparison_ = false;
     double last_threshold_ = 0;
+    std::thread::id last_submitter_;
     Priority last_priority_ = Priority::interactive;
     std::optional<std::chrono::steady_clock::time_point> last_deadline_;
 };

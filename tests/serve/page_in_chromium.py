@@ -88,6 +88,7 @@ class Page:
     def check_numbers(self):
         self.browser.wait("document.getElementById('answered').textContent === '4'")
         self.browser.wait("document.querySelector('#rate-chart polyline').getAttribute('points').split(' ').length >= 2")
+        assert self.text("#waiting") == "0"
         assert self.text("#p50").endswith(" ms") and self.text("#p99").endswith(" ms")
         assert self.text("#batches .bar"), "photos by batch size"
         assert " of " in self.text("#memory .bar") and "MiB" in self.text("#memory") + self.text("#model"), self.text("#memory")

@@ -22,10 +22,16 @@ public:
 
     /// Sends all of it, as far as the server takes it.
     void send(std::string_view bytes);
+    /// Sends `piece` again every few milliseconds until the server says something. False when it
+    /// took thousands and said nothing.
+    bool trickle(std::string_view piece);
     /// Says that nothing more is sent.
     void half_close();
     /// Closes so that the server is told of a reset.
     void reset();
+    /// For a server in this program: writes to this client on the server's side of the connection
+    /// until there is no room for another byte.
+    void fill_from_the_other_side();
     /// The next final reply; interim ones (1xx) are skipped and counted.
     RawReply read_reply(bool head_only = false);
     /// Waits for an interim reply, "100 Continue".

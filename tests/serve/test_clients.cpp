@@ -104,9 +104,25 @@ TEST_CASE("clients: statistics hold every member that perf_analyzer reads") {
             CHECK(model["inference_stats"][member]["count"].is_number_integer());
             CHECK(model["inference_stats"][member]["ns"].is_number_integer());
         }
+        // It adds up the stages of requests, and ends itself where their counts differ.
+        for (const char* member : {"queue", "compute_input", "compute_infer", "compute_output"})
+            CHECK(model["inference_stats"][member]["count"] == 1);
         CHECK(model["inference_stats"]["success"]["count"] == 1);
-        CHECK(model["inference_stats"]["compute_infer"]["ns"] == 1'000'000); // two of half a ms
+        CHECK(model["inference_stats"]["compute_infer"]["ns"] == 500'000); // of both photos
     }
+}
+
+TEST_CASE("clients: perf_analyzer finds the model, sends photos and reads its statistics") {
+    const Served served;
+    CHECK(replay_json(served, "perf_analyzer_server_metadata")["extensions"].is_array());
+    CHECK(replay_json(served, "perf_analyzer_model_metadata")["inputs"][0]["name"] == "IMAGE");
+    CHECK(replay_json(served, "perf_analyzer_model_config")["max_batch_size"] > 0);
+    const auto [json_part, bytes] = split(replay(served, "perf_analyzer_infer")); // two photos
+    CHECK(json_part["id"] == "");
+    CHECK(floats(bytes) == twice(expected(false)));
+    const json model = replay_json(served, "perf_analyzer_statistics")["model_stats"][0];
+    CHECK(model["inference_count"] == 2);
+    CHECK(model["inference_stats"]["success"]["count"] == 1);
 }
 
 TEST_CASE("clients: tritonclient's binary photos give binary vectors") {

@@ -25,9 +25,27 @@ struct Sweep {
     int answered = 0, told = 0, closed = 0;
 };
 
+/// Asks, with an engine that waits until the server has looked whether the client is there.
+RawReply ask_watched(Served& served, RawClient& client, const std::string& bytes) {
+    served.engine.hold();
+    client.send(bytes);
+    client.half_close();
+    try {
+        client.read_interim();
+    } catch (const std::runtime_error&) { // the request is told, or its connection has ended
+    }
+    served.engine.release();
+    return client.read_reply();
+}
+
+RawReply ask_at_once(Served&, RawClient& client, const std::string& bytes) {
+    client.send(bytes);
+    return client.read_reply();
+}
+
 /// One request after the other, each on a connection of its own, with a later allocation that
 /// fails, until none does.
-Sweep sweep(Served& served, const std::string& bytes, int64_t step) {
+Sweep sweep(Served& served, const std::string& bytes, int64_t step, decltype(ask_at_once)* ask) {
     Sweep sweep;
     for (int64_t nth = 1;; nth += step) {
         CAPTURE(nth);
@@ -36,8 +54,7 @@ Sweep sweep(Served& served, const std::string& bytes, int64_t step) {
         {
             RawClient client(served.port());
             const FailingNew fault(nth, FailingNew::others);
-            client.send(bytes);
-            reply = client.read_reply();
+            reply = ask(served, client, bytes);
             failed = fault.failed();
         }
         if (reply.status == 0) {
@@ -66,13 +83,16 @@ Sweep sweep(Served& served, const std::string& bytes, int64_t step) {
 TEST_CASE("host memory: a request that there is none for takes nobody along") {
     Served served(quick());
     const int64_t step = kSanitized ? 7 : 1;
-    const Sweep photo = sweep(served, request("POST", "/v1/embed", "photo"), step);
+    const Sweep photo = sweep(served, request("POST", "/v1/embed", "photo"), step, ask_at_once);
     CHECK(photo.told > 0);
+    const Sweep watched = sweep(served, request("POST", "/v1/embed", "photo"), step, ask_watched);
+    CHECK(watched.told > 0);
+    CHECK(watched.answered > 0);
     const Sweep form =
         sweep(served,
               request("POST", "/v1/duplicates", form_of({{"a", "one"}, {"b", "one"}}),
                       "Content-Type: multipart/form-data; boundary=b\r\n"),
-              step);
+              step, ask_at_once);
     CHECK(form.told > 0);
     CHECK(form.answered > 0);
 }

@@ -15,6 +15,13 @@ float first_value(const RawReply& reply) {
     return json::parse(reply.body)["embedding"][0];
 }
 
+/// Looks soon, and often, whether clients are still there.
+ServerOptions watchful() {
+    ServerOptions options = any_port();
+    options.timeout_precision = std::chrono::milliseconds(5);
+    return options;
+}
+
 } // namespace
 
 TEST_CASE("http: a connection is kept for the next request") {
@@ -107,14 +114,35 @@ TEST_CASE("http: a client that asks whether to send is told before it does") {
     const std::string expect = "Expect: 100-continue\r\n";
     const std::string whole = request("POST", "/v1/embed", "photo", expect);
     client.send(whole.substr(0, whole.size() - 5));
-    RawClient other(served.port());
-    other.send(request("POST", "/v1/nothing", "photo", expect));
-    CHECK(other.read_reply().status == 404);
-    CHECK(other.interim_replies() == 0);
-    // Its body is sent without waiting for the word; both orders are legal.
+    client.read_interim();
     client.send("photo");
     CHECK(client.read_reply().status == 200);
-    CHECK(client.interim_replies() == 1);
+    CHECK(client.interim_replies() == 0); // it was told once
+    client.send(whole);                   // without waiting for the word, which is legal
+    CHECK(client.read_reply().status == 200);
+}
+
+TEST_CASE("http: a refusal does not wait for the body") {
+    ServerOptions options = any_port();
+    options.header_timeout = std::chrono::hours(1);
+    Served served(options);
+    const std::string body(50'000, 'x');
+    const auto head = [&](const char* headers) {
+        const std::string whole = request("POST", "/v1/nothing", body, headers);
+        return whole.substr(0, whole.size() - body.size());
+    };
+    RawClient asks(served.port());
+    asks.send(head("Expect: 100-continue\r\n"));
+    const RawReply refused = asks.read_reply();
+    CHECK(refused.status == 404);
+    CHECK(refused.headers.at("connection") == "close"); // whether a body comes is open
+    CHECK(asks.interim_replies() == 0);
+    CHECK(asks.at_end());
+    RawClient slow(served.port());
+    slow.send(head(""));
+    CHECK(slow.read_reply().status == 404);
+    slow.send(body + request("POST", "/v1/embed", "photo"));
+    CHECK(slow.read_reply().status == 200);
 }
 
 TEST_CASE("http: HEAD has the length of the reply and no body") {
@@ -143,7 +171,7 @@ TEST_CASE("http: HTTP/1.0 and 'Connection: close' end the connection after the r
 }
 
 TEST_CASE("http: a client that finished sending is answered") {
-    Served served;
+    Served served(watchful());
     for (bool wait : {false, true}) {
         if (wait)
             served.engine.hold();
@@ -152,11 +180,53 @@ TEST_CASE("http: a client that finished sending is answered") {
         client.half_close();
         if (wait) {
             served.engine.wait_for_held(1);
-            served.engine.release();
+            client.read_interim();
+            served.engine.release(); // a photo that was given up gets a 503
         }
         CHECK(client.read_reply().status == 200);
+        CHECK(client.interim_replies() == 0); // one for a request, at most
         CHECK(client.at_end());
     }
+}
+
+TEST_CASE("http: what was sent before the client finished sending is answered") {
+    Served served(watchful());
+    served.engine.hold();
+    RawClient client(served.port());
+    client.send(request("POST", "/v1/embed", "photo") + request("POST", "/v1/embed", "a photo") +
+                request("GET", "/v2/health/live"));
+    client.half_close();
+    served.engine.wait_for_held(1);
+    client.read_interim(); // the server knows that nothing more comes
+    served.engine.release();
+    CHECK(first_value(client.read_reply()) == 5);
+    CHECK(first_value(client.read_reply()) == 7);
+    CHECK(client.read_reply().status == 200);
+    CHECK(client.at_end());
+}
+
+TEST_CASE("http: a client that finished sending and reads nothing holds nobody up") {
+    ServerOptions options = watchful();
+    options.threads = 1;
+    Served served(options);
+    served.engine.hold();
+    RawClient client(served.port());
+    client.send(request("POST", "/v1/embed", "photo"));
+    served.engine.wait_for_held(1);
+    // As replies would that the client does not read: there is no room for an interim one.
+    client.fill_from_the_other_side();
+    client.half_close();
+    RawClient other(served.port());
+    const Clock::time_point end = Clock::now() + 20 * options.timeout_precision;
+    bool alive = true;
+    while (alive && Clock::now() < end) {
+        client.fill_from_the_other_side(); // what arrives meanwhile makes room
+        other.send(request("GET", "/v2/health/live"));
+        alive = other.read_reply().status == 200;
+    }
+    CHECK(alive);
+    client.reset();
+    served.engine.wait_until_cancelled(0);
 }
 
 TEST_CASE("http: photos of a client that is gone are given up") {
@@ -221,12 +291,73 @@ TEST_CASE("http: bodies over the server's memory are refused, and taken when the
     CHECK(refused.status == 429);
     CHECK(refused.headers.at("retry-after") == "1");
     CHECK(json::parse(refused.body)["code"] == "queue_full");
+    const std::string metrics = ask(served.service, "GET", "/metrics").body;
+    CHECK(metrics.find("yeoul_requests_total{route=\"/v1/embed\",status=\"429\"} 1\n") !=
+          std::string::npos);
+    CHECK(metrics.find("reason=\"REJECTED\",version=\"1\"} 1\n") != std::string::npos);
     served.engine.release();
     CHECK(first.read_reply().status == 200);
     RawClient third(served.port());
     RawReply reply;
     third.send(big);
     CHECK(third.read_reply().status == 200);
+}
+
+TEST_CASE("http: a body that the server's memory could never hold is refused for good") {
+    ServerOptions options = any_port();
+    options.max_buffered_bytes = 300'000;
+    Served served(options);
+    const std::string chunked = "POST /v1/embed HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+                                "chunked\r\n\r\n";
+    const std::string chunk = "493e0\r\n" + std::string(300'000, 'x') + "\r\n";
+    for (const std::string& whole :
+         {request("POST", "/v1/embed", std::string(300'000, 'x')), chunked + chunk + "0\r\n\r\n"}) {
+        RawClient client(served.port());
+        client.send(whole);
+        CHECK(client.read_reply().status == 200);
+    }
+    for (const std::string& whole : {request("POST", "/v1/embed", std::string(300'001, 'x')),
+                                     chunked + chunk + "1\r\nx\r\n0\r\n\r\n"}) {
+        RawClient client(served.port());
+        client.send(whole);
+        const RawReply refused = client.read_reply();
+        CHECK(refused.status == 413);
+        CHECK(!refused.headers.contains("retry-after"));
+        CHECK(json::parse(refused.body)["error"].get<std::string>().find("300000") !=
+              std::string::npos);
+    }
+}
+
+TEST_CASE("http: the service knows the transport's counts from the first request on") {
+    Served served;
+    RawClient client(served.port());
+    client.send(request("GET", "/v1/stats"));
+    CHECK(json::parse(client.read_reply().body)["connections"] == 1);
+}
+
+TEST_CASE("http: each reply to a request says what time it took") {
+    ServiceOptions service_options = clip_options();
+    service_options.api_keys = {"key"};
+    ServerOptions options = any_port();
+    options.max_body_bytes = 1000;
+    Served served(options, service_options);
+    const std::string key = "X-Api-Key: key\r\n";
+    const std::pair<int, std::string> cases[] = {
+        {200, request("POST", "/v1/embed", "photo", key)},
+        {200, request("GET", "/v2", "", key)},
+        {400, request("POST", "/v1/embed", "", key)},
+        {401, request("POST", "/v1/embed", "photo")},
+        {404, request("GET", "/nothing", "", key)},
+        {413, request("POST", "/v1/embed", std::string(1001, 'x'), key)},
+    };
+    for (const auto& [status, text] : cases) {
+        RawClient client(served.port());
+        client.send(text);
+        const RawReply reply = client.read_reply();
+        CHECK(reply.status == status);
+        REQUIRE(reply.headers.contains("server-timing"));
+        CHECK(reply.headers.at("server-timing").find("total;dur=") != std::string::npos);
+    }
 }
 
 TEST_CASE("http: draining answers what was accepted, closes what is idle and takes no more") {

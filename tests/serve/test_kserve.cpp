@@ -39,6 +39,9 @@ TEST_CASE("kserve: photos in base64, bare or as data URIs, flat or nested") {
         REQUIRE(reply.status == 200);
         const json body = json::parse(reply.body);
         CHECK(body["id"] == "7");
+        const std::string empty = infer(ready, body_of(data, "[1,1]", R"(,"id":"")")).body;
+        CHECK(json::parse(empty)["id"] == "");
+        CHECK(!json::parse(infer(ready, body_of(data, "[1,1]")).body).contains("id"));
         CHECK(body["outputs"][0]["data"] == json({3, 294, 97, 0}));
         CHECK(body["outputs"][0]["shape"] == json({1, 4}));
     }

@@ -64,8 +64,41 @@ TEST_CASE("metrics: what happens is counted once") {
     const std::string labels = "{model=\"clip\",version=\"1\"}";
     CHECK(value_of(text, "nv_inference_request_success" + labels) == 1);
     CHECK(value_of(text, "nv_inference_count" + labels) == 1);
-    CHECK(value_of(text, "nv_inference_compute_infer_duration_us" + labels) == 1000);
+    CHECK(value_of(text, "nv_inference_compute_infer_duration_us" + labels) == 500);
     CHECK(value_of(metrics(service), "yeoul_images_total") == 2); // reading counts nothing
+}
+
+TEST_CASE("metrics: what is refused before its body is read has no duration") {
+    Service service(clip_options()); // not ready
+    ask(service, "POST", "/v1/embed", "abc");
+    const std::string text = metrics(service);
+    CHECK(value_of(text, "yeoul_requests_total{route=\"/v1/embed\",status=\"503\"}") == 1);
+    CHECK(value_of(text, "yeoul_request_duration_seconds_count{route=\"/v1/embed\"}") == 0);
+}
+
+TEST_CASE("metrics: the time of requests that failed is none of those that did not") {
+    Ready ready;
+    const auto took = [](int hours) {
+        HttpRequest request;
+        request.head = {.method = "POST", .target = "/v1/embed"};
+        request.begun -= std::chrono::hours(hours);
+        return request;
+    };
+    HttpRequest good = took(1), bad = took(10);
+    good.body = {1};
+    bad.body = {'b', 'a', 'd', ' '};
+    ask(ready.service, std::move(good));
+    ask(ready.service, std::move(bad));
+    const std::string stats = ask(ready.service, "GET", "/v2/models/clip/stats").body;
+    const json inference = json::parse(stats)["model_stats"][0]["inference_stats"];
+    const double hour_ns = 3600e9;
+    CHECK(inference["success"]["ns"].get<double>() == doctest::Approx(hour_ns).epsilon(0.01));
+    CHECK(inference["fail"]["ns"].get<double>() == doctest::Approx(10 * hour_ns).epsilon(0.01));
+    CHECK(inference["fail"]["count"] == 1);
+    CHECK(inference["compute_output"]["count"] == 1);
+    CHECK(value_of(metrics(ready.service),
+                   "nv_inference_request_duration_us{model=\"clip\",version=\"1\"}") ==
+          doctest::Approx(hour_ns / 1e3).epsilon(0.01));
 }
 
 TEST_CASE("metrics: requests that fail are counted by Triton's reasons") {

@@ -88,6 +88,41 @@ TEST_CASE("service: a bad photo in a form of 32 fails alone") {
     CHECK(results[7]["error"]["code"] == "bad_image");
 }
 
+TEST_CASE("service: large bodies are parsed where no other client waits") {
+    Ready ready;
+    const auto submitted_by = [&](const char* target, const std::string& body,
+                                  const std::vector<Header>& headers = {}) {
+        CHECK(ready.post(target, body, headers).status == 200);
+        return ready.engine.last_submitter();
+    };
+    const auto as_json = [](size_t bytes) {
+        return R"({"input":"data:image/jpeg;base64,)" + std::string(bytes / 3 * 4, 'A') + "\"}";
+    };
+    const auto here = std::this_thread::get_id();
+    CHECK(submitted_by("/v1/embeddings", as_json(3000)) == here);
+    CHECK(submitted_by("/v1/embed", form_of({{"a", "photo"}}), kForm) == here);
+    const auto of_json = submitted_by("/v1/embeddings", as_json(3 << 20));
+    const auto of_form =
+        submitted_by("/v1/embed", form_of({{"a", std::string(3 << 20, 'x')}}), kForm);
+    CHECK(of_json != here);
+    CHECK(of_form != here);
+    CHECK(of_form != of_json); // a form does not wait for JSON either
+    check_error(ready.post("/v1/embeddings", std::string(2 << 20, '{')), 400, "invalid_argument");
+}
+
+TEST_CASE("service: a slow request is told with the bytes of its body, chunked or not") {
+    std::string told;
+    ServiceOptions options = clip_options();
+    options.slow_request = std::chrono::milliseconds(0);
+    options.log = [&told](LogLevel, std::string_view text) { told = text; };
+    Ready ready(options);
+    HttpRequest request;
+    request.head = {.method = "POST", .target = "/v1/embed", .content_length = std::nullopt};
+    request.body.assign(2'500'000, 'x');
+    CHECK(ask(ready.service, std::move(request)).status == 200);
+    CHECK(told.find("1 photos, 2.5 MB") != std::string::npos);
+}
+
 TEST_CASE("service: a form's fields without a filename are options") {
     Ready ready;
     const std::string option = "--b\r\nContent-Disposition: form-data; name=\"normalize\"\r\n\r\n";

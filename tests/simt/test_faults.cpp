@@ -87,6 +87,10 @@ TEST_CASE("faults: a race between blocks stays unseen, as the emulator's header 
     CHECK(noticed("blocks race") == "nothing\n");
 }
 
+TEST_CASE("faults: lanes of two branches may meet in __syncwarp, as from sm_70 on") {
+    CHECK(noticed("syncwarps in two branches") == "nothing\n");
+}
+
 TEST_CASE("faults: AddressSanitizer sees accesses out of bounds" * doctest::skip(!kAsan)) {
     for (const char* name : {"global past the end", "static shared past the end",
                              "plain __shared__ past the end", "dynamic shared past the end"}) {
@@ -124,6 +128,7 @@ TEST_CASE("faults: threads that do not meet are an error with block, thread and 
         {"divergent barrier", "__syncthreads()"},
         {"barrier after return", "__syncthreads()"},
         {"two kinds of barrier", "different kinds of __syncthreads()"},
+        {"barriers in two branches", "meet in two places of the source"},
         {"barrier against shuffle", "deadlock"},
         {"divergent shuffle", "a shuffle"},
         {"mask without caller", "which does not name the calling lane"},
@@ -133,6 +138,8 @@ TEST_CASE("faults: threads that do not meet are an error with block, thread and 
         {"different functions", "meet in different functions"},
         {"mma of half a warp", "mma.m16n8k8 needs all 32 lanes of a warp, and has 0000ffff"},
         {"ldmatrix of half a warp", "ldmatrix.x2 needs all 32 lanes"},
+        {"mma in two branches", "in the mma.m16n8k8 of line"},
+        {"ldmatrix in two branches", "in the ldmatrix.x4 of line"},
         {"ldmatrix of global memory", "a row outside shared memory"},
         {"misaligned shared access", "is not aligned"},
         {"trap", "__trap()"},

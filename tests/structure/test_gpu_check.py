@@ -17,13 +17,16 @@ NVIDIA_SMI = """#!/bin/sh
 case "$*" in
 *query-gpu=name*) echo "Imagined T4" ;;
 *clocks_event_reasons*) exit 1 ;;
+*-lms*) while :; do echo "12:00, 585 MHz, 0x4"; sleep 0.1; done ;;
 *throttle_reasons*) echo "585 MHz, 5001 MHz, 40, 20.1 W, 70.0 W, P0, 0x4" ;;
 *) echo "a table" ;;
 esac
 """
 
 
-class GpuCheck(unittest.TestCase):
+class Place(unittest.TestCase):
+    """A folder with a pack and stand-ins."""
+
     def setUp(self):
         self.place = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.place)
@@ -54,11 +57,24 @@ class GpuCheck(unittest.TestCase):
         command, environment = self.command(*words, gpu=gpu)
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
+    def watchers(self):
+        """Processes that look at the GPU each second."""
+        found = []
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if str(self.tools).encode() in (folder / "cmdline").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:  # it ended
+                continue
+        return found
+
     def table(self):
         lines = (self.results / "imagined-t4/README.md").read_text().splitlines()
         rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
         return {row[0]: row for row in rows[1:]}
 
+
+class GpuCheck(Place):
     def test_lists_and_plans_without_a_gpu(self):
         listed = self.check("--list", gpu=False)
         self.assertEqual(listed.returncode, 0)
@@ -103,6 +119,9 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("bin/test_kernels cuda 75", (folder / "kernels-75.log").read_text())
         self.assertIn("--device cuda", (folder / "bench.md").read_text())
         self.assertIn("clip-vit-base-patch32", (folder / "model-b32.json").read_text())
+        self.assertIn("bench_kernels --device cuda --roof", (folder / "model-b32.log").read_text())
+        self.assertIn("585 MHz", (folder / "bench.clocks").read_text())
+        self.assertIn("bench.clocks", rows["bench"][7])
         self.assertEqual([p.name for p in (folder / "stages").iterdir() if p.name.startswith(".")], [])
 
     def test_a_failed_stage_keeps_older_results(self):
@@ -120,8 +139,8 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.table()["peers-b32"][1], "skipped: PyTorch is not on this machine")
         if not shutil.which("compute-sanitizer"):
-            self.check("memcheck")
-            self.assertEqual(self.table()["memcheck"][1], "skipped: compute-sanitizer is not on this machine")
+            self.check("memcheck-rest")
+            self.assertEqual(self.table()["memcheck-rest"][1], "skipped: compute-sanitizer is not on this machine")
 
     def test_a_stage_over_its_time_ends(self):
         (self.place / "sleep").touch()
@@ -129,6 +148,11 @@ class GpuCheck(unittest.TestCase):
         self.addCleanup(os.environ.pop, "GPU_CHECK_STAGE_SECONDS")
         self.assertEqual(self.check("kernels").returncode, 1)
         self.assertEqual(self.table()["kernels"][1], "FAILED: not over after 1 s")
+
+    def test_nothing_watches_a_stage_that_is_over(self):
+        self.check("bench")
+        self.check("bench", "kernels")
+        self.assertEqual(self.watchers(), [])
 
     def start_and_wait(self):
         (self.place / "sleep").touch()
@@ -158,8 +182,49 @@ class GpuCheck(unittest.TestCase):
         process.kill()
         process.wait()
         self.check("table", gpu=False)
-        (self.place / "sleep").unlink()  # what it had started ends
+        (self.place / "sleep").unlink()  # what it had started ends, but for the watcher
+        for watcher in self.watchers():
+            os.kill(watcher, signal.SIGTERM)
         self.assertEqual(self.table()["bench"][1], "KILLED: run it again")
+
+
+REAL = [os.environ.get(name) for name in ("YEOUL_TEST_KERNELS", "YEOUL_TEST_ENGINE", "YEOUL_EMULATED_CUDA")]
+
+
+@unittest.skipUnless(all(REAL), "the test programs and the emulated GPU are not built")
+class RealPrograms(Place):
+    """The stages of tests as they run on a GPU, through run.sh, with an emulated one as libyeoul_cuda.so."""
+
+    KERNELS = "--test-case=properties*,numerics*,memory*,copies*,streams*,events*,*says what serves*,*: refuses*"
+    ENGINE = "--test-case-exclude=*every block*,*faults*,*outlier*,*plan*,*budget*,*memory that runs out*,*duplicates*,*pairs*"
+
+    def setUp(self):
+        super().setUp()
+        os.environ.pop("YEOUL_CUDA_LIBRARY", None)
+        unpacked = self.place / "content"
+        for name, program, fewer in (("test_kernels", REAL[0], self.KERNELS), ("test_engine", REAL[1], self.ENGINE)):
+            self.program(unpacked / "bin" / name, f"#!/bin/sh\nexec '{program}' \"$@\" '{fewer}'\n")
+        shutil.copy(REAL[2], unpacked / "lib/libyeoul_cuda.so")
+        subprocess.run(["tar", "-C", unpacked, "-czf", self.pack / "gpu_check.tar.gz", "."], check=True)
+
+    def test_stages_of_tests_pass_on_a_working_gpu(self):
+        done = self.check("kernels", "engine")
+        logs = [(self.results / "imagined-t4" / f"{stage}.log").read_text() for stage in ("kernels", "engine")]
+        self.assertEqual(done.returncode, 0, "\n".join(logs)[-4000:])
+        for log in logs:
+            self.assertIn("Status: SUCCESS", log)
+        self.assertNotIn("[doctest] test cases:  0", logs[0] + logs[1])
+
+    def test_parts_of_the_kernel_tests_are_all_of_them(self):
+        def names(part):
+            words = self.check("--dry-run", part).stdout.splitlines()[1]
+            listed = subprocess.run([REAL[0], words.split("'")[1], "--list-test-cases", "--no-version"], capture_output=True, text=True)
+            return {line for line in listed.stdout.splitlines() if not line.startswith(("[doctest]", "==="))}
+
+        parts = [names(f"memcheck-{part}") for part in ("products", "attention", "resize", "rest")]
+        self.assertTrue(all(parts))
+        self.assertEqual(set().union(*parts), names("kernels"))
+        self.assertEqual(sum(map(len, parts)), len(names("kernels")))
 
 
 if __name__ == "__main__":

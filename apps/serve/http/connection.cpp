@@ -1,13 +1,16 @@
 #include "apps/serve/http/connection.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <ctime>
 #include <new>
+#include <utility>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
@@ -24,21 +27,6 @@ constexpr uint64_t kSkipLimit = 64 << 10; // smaller refused bodies are read, to
 constexpr uint64_t kLingerBytes = 64 << 20;
 constexpr auto kLingerTime = std::chrono::seconds(5);
 
-std::string text(boost::beast::string_view view) {
-    return {view.data(), view.size()};
-}
-
-Head head_of(const http::request_parser<http::buffer_body>& parser) {
-    Head head{.method = text(parser.get().method_string()), .target = text(parser.get().target())};
-    for (const auto& field : parser.get())
-        head.headers.push_back({text(field.name_string()), text(field.value())});
-    if (parser.chunked())
-        head.content_length.reset();
-    else if (const auto length = parser.content_length())
-        head.content_length = *length;
-    return head;
-}
-
 /// RFC 9110, 5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT"
 std::string http_date() {
     const std::time_t now = std::time(nullptr);
@@ -47,6 +35,14 @@ std::string http_date() {
     char buffer[40];
     const size_t size = std::strftime(buffer, sizeof buffer, "%a, %d %b %Y %H:%M:%S GMT", &parts);
     return {buffer, size};
+}
+
+/// What each reply tells, where its maker tells no more: "total;dur=0.042", in milliseconds.
+std::string total_timing(Clock::time_point begun) {
+    const std::chrono::duration<double, std::milli> total = Clock::now() - begun;
+    char text[40];
+    std::snprintf(text, sizeof text, "total;dur=%.3f", total.count());
+    return text;
 }
 
 } // namespace
@@ -92,15 +88,20 @@ void Connection::sweep(Clock::time_point now) {
         deliver(out_of_memory_reply);
         unanswered_ = false;
     }
+    if (now >= deadline_) {
+        timed_out_ = true;
+        // What is just done with is not cancelled: the next sweep asks again.
+        deadline_ = now;
+        error_code ignored;
+        socket_.cancel(ignored);
+    }
     // A request that is answered sooner needs nobody to watch, which costs as much as reading it.
-    if (answering_ && !reply_ && !watching_ && !half_closed_)
-        watch_client();
-    if (now < deadline_)
+    if (!answering_ || reply_ || watching_ || gone_.stop_requested())
         return;
-    timed_out_ = true;
-    no_deadline();
-    error_code ignored;
-    socket_.cancel(ignored);
+    if (half_closed_)
+        probe_client();
+    else
+        watch_client();
 }
 
 void Connection::drain() {
@@ -113,6 +114,7 @@ void Connection::drain() {
 }
 
 void Connection::transfer_deadline(Clock::time_point begun, uint64_t bytes) {
+    timed_out_ = false;
     const std::chrono::duration<double> allowance(
         static_cast<double>(bytes) / static_cast<double>(options_.least_bytes_per_second));
     deadline_ =
@@ -122,14 +124,24 @@ void Connection::transfer_deadline(Clock::time_point begun, uint64_t bytes) {
 }
 
 void Connection::deadline_in(Clock::duration duration) {
+    timed_out_ = false;
     if (loop_.draining)
         duration = std::min<Clock::duration>(duration, loop_.drain_grace);
     deadline_ = Clock::now() + duration;
 }
 
+/// Destroyed with the coroutine: also where asio finds no memory to go on and drops it. What still
+/// watches the client would keep the connection otherwise.
+struct Connection::HangUp {
+    Connection& connection;
+    ~HangUp() { connection.hang_up(); }
+};
+
 net::awaitable<void> Connection::serve() {
+    const HangUp at_end{*this};
     error_code ignored;
     socket_.set_option(tcp::no_delay(true), ignored);
+    socket_.non_blocking(true, ignored); // for `probe_client`
     Next next = Next::keep;
     while (next == Next::keep) {
         const bool came = co_await wait_for_request();
@@ -148,11 +160,18 @@ net::awaitable<void> Connection::serve() {
     }
     if (next == Next::linger)
         co_await linger();
+}
+
+void Connection::hang_up() {
+    if (std::exchange(answering_, false))
+        gone_.request_stop();
+    error_code ignored;
     socket_.shutdown(tcp::socket::shutdown_both, ignored);
     socket_.close(ignored);
 }
 
 net::awaitable<void> Connection::refuse_connection() {
+    const HangUp at_end{*this};
     HttpReply reply =
         refusal_by_transport(503, "too_many_connections",
                              "the server has as many connections as it may have; try again later");
@@ -161,53 +180,46 @@ net::awaitable<void> Connection::refuse_connection() {
 }
 
 std::optional<HttpReply> Connection::refuse(const Parser& parser, const Head& head) {
-    const unsigned version = parser.get().version();
-    if (version != kHttp10 && version != kHttp11)
-        return refusal_by_transport(400, "bad_request",
-                                    "the version is not HTTP/1.1; send HTTP/1.1");
-    if (version == kHttp11 && parser.get().count(http::field::host) != 1)
-        return refusal_by_transport(400, "bad_request", "there must be one header Host");
-    const auto coding = parser.get()[http::field::transfer_encoding];
-    if (!coding.empty() && !boost::beast::iequals(coding, "chunked"))
-        return refusal_by_transport(400, "bad_request",
-                                    "Transfer-Encoding is '" + text(coding) + "', must be chunked");
-    const uint64_t length = head.content_length.value_or(0);
-    if (length > options_.max_body_bytes)
-        return refusal_by_transport(413, "body_too_large",
-                                    "the body has " + std::to_string(length) + " bytes, may have " +
-                                        std::to_string(options_.max_body_bytes) +
-                                        "; send fewer photos at once");
-    return application_.refuse(head);
+    std::optional<HttpReply> reply = refuse_head(parser, head, most_body_bytes());
+    if (!reply)
+        return application_.refuse(head);
+    application_.refused_by_transport(reply->status, reading_);
+    return reply;
 }
 
 net::awaitable<Connection::Next> Connection::serve_request(Parser& parser) {
     const unsigned version = parser.get().version();
     http_1_0_ = version == kHttp10;
     HttpRequest request{.head = head_of(parser)};
+    request_begun_ = request.begun;
     const bool head_only = request.head.method == "HEAD";
     const bool keep = parser.keep_alive();
     Next next = Next::keep;
 
     BodyCharge charge(state_, options_.max_buffered_bytes);
+    reading_ = &request.head;
     std::optional<HttpReply> reply = refuse(parser, request.head);
+    uint64_t in_the_way = 0; // of a body that was refused
     if (reply) {
-        // Reading a small body is cheaper than a new connection.
-        bool skipped = false;
-        if (keep && request.head.content_length && *request.head.content_length <= kSkipLimit)
-            skipped = co_await skip_body(*request.head.content_length);
-        if (!skipped)
+        in_the_way = request.head.content_length.value_or(UINT64_MAX);
+        // Reading a small body is cheaper than a new connection, if it is coming.
+        if (in_the_way > kSkipLimit || (in_the_way > 0 && waits_for_continue(parser)))
             next = Next::linger;
     } else {
         reply = co_await read_body(parser, request, charge);
         if (reply)
             next = Next::linger; // the rest of the body is in the way
-        else
-            reply = co_await answer(std::move(request));
     }
-    if (next == Next::keep && (!keep || loop_.draining || half_closed_))
-        next = Next::close;
-    const bool written = co_await write(std::move(*reply), version, next == Next::keep, head_only);
-    if (!written)
+    reading_ = nullptr;
+    if (!reply)
+        reply = co_await answer(std::move(request));
+    const bool nothing_follows = half_closed_ && buffer_.size() == 0;
+    if (next == Next::keep && (!keep || loop_.draining || nothing_follows))
+        next = in_the_way > 0 ? Next::linger : Next::close;
+    bool goes_on = co_await write(std::move(*reply), version, next == Next::keep, head_only);
+    if (goes_on && next == Next::keep && in_the_way > 0)
+        goes_on = co_await skip_body(in_the_way);
+    if (!goes_on)
         next = Next::close;
     co_return next;
 }
@@ -267,42 +279,46 @@ void Connection::watch_client() {
     const size_t room = buffer_.max_size() - buffer_.size();
     if (room == 0)
         return;
-    watching_ = true;
     socket_.async_read_some(buffer_.prepare(std::min<size_t>(room, 4096)),
                             [self = shared_from_this()](const error_code& error, size_t bytes) {
                                 self->watching_ = false;
+                                self->wake_.cancel(); // looks at both again
                                 self->buffer_.commit(bytes);
-                                if (!error && !self->reply_)
+                                self->half_closed_ |= ends_of_stream(error);
+                                if (self->reply_)
+                                    return;
+                                if (!error)
                                     self->watch_client();
-                                else if (ends_of_stream(error))
-                                    self->client_closed_its_side();
-                                else if (error && error != net::error::operation_aborted)
+                                else if (self->half_closed_)
+                                    self->probe_client();
+                                else if (error != net::error::operation_aborted)
                                     self->gone_.request_stop();
-                                if (!self->watching_)
-                                    self->wake_.cancel();
                             });
+    watching_ = true; // not before: there may have been no memory to begin
 }
 
-/// A client that only finished sending is answered; one that is gone refuses the next byte. An
-/// interim response tells them apart.
-void Connection::client_closed_its_side() {
-    half_closed_ = true;
-    if (http_1_0_ || reply_)
+/// The client closed its side. One that only finished sending is answered; one that is gone
+/// refuses the next byte. An interim response tells them apart.
+void Connection::probe_client() {
+    if (http_1_0_)
         return;
     error_code error;
-    socket_.write_some(net::buffer(kContinue.data(), kContinue.size()), error);
-    if (error) {
+    const size_t sent = socket_.write_some(net::buffer(kContinue), error);
+    if (error && error != net::error::would_block) {
         gone_.request_stop();
         return;
     }
-    watching_ = true;
+    // A client that does not read what it was sent before is there, as far as one can tell.
+    if (sent > 0)
+        interim_rest_ = kContinue.substr(sent);
     socket_.async_wait(tcp::socket::wait_error,
                        [self = shared_from_this()](const error_code& failure) {
                            self->watching_ = false;
+                           self->wake_.cancel();
                            if (failure != net::error::operation_aborted)
                                self->gone_.request_stop();
-                           self->wake_.cancel();
                        });
+    watching_ = true;
 }
 
 net::awaitable<bool> Connection::write(HttpReply reply, unsigned version, bool keep_alive,
@@ -314,12 +330,17 @@ net::awaitable<bool> Connection::write(HttpReply reply, unsigned version, bool k
     response.set(http::field::content_type, reply.content_type);
     for (const Header& header : reply.headers)
         response.set(header.name, header.value);
+    const auto begun = std::exchange(request_begun_, std::nullopt);
+    if (begun && response.count("Server-Timing") == 0)
+        response.set("Server-Timing", total_timing(*begun));
     response.keep_alive(keep_alive);
     response.content_length(reply.body.size());
     const uint64_t bytes = reply.body.size();
     if (!head_only)
         response.body() = std::move(reply.body);
     transfer_deadline(Clock::now(), bytes);
+    if (!interim_rest_.empty())
+        co_await net::async_write(socket_, net::buffer(std::exchange(interim_rest_, {})), kAwait);
     http::response_serializer<http::string_body> serializer(response);
     error_code failure;
     if (head_only) {
@@ -351,7 +372,7 @@ net::awaitable<void> Connection::linger() {
 
 HttpReply Connection::refusal_by_transport(int status, std::string_view code,
                                            std::string_view message) {
-    application_.refused_by_transport(status);
+    application_.refused_by_transport(status, reading_);
     return error_reply(status, code, message);
 }
 

@@ -17,9 +17,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/buffer_body.hpp>
-#include <boost/beast/http/parser.hpp>
 
+#include "apps/serve/http/head.h"
 #include "apps/serve/http/server.h"
 
 namespace yeoul::serve {
@@ -89,8 +88,8 @@ public:
     void drain();
 
 private:
-    using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
     enum class Next { keep, close, linger };
+    struct HangUp;
     /// A request's head, or why there is none: a refusal where somebody waits for one.
     struct Arrival {
         bool request = false;
@@ -109,14 +108,17 @@ private:
                                                         BodyCharge& charge);
     net::awaitable<std::optional<HttpReply>> read_chunked(Parser& parser, HttpRequest& request,
                                                           BodyCharge& charge);
+    uint64_t most_body_bytes() const;
     net::awaitable<bool> skip_body(uint64_t size);
+    bool waits_for_continue(const Parser& parser) const;
     net::awaitable<HttpReply> answer(HttpRequest request);
     void hand_over(HttpRequest request);
     void deliver(const std::function<HttpReply()>& make);
     net::awaitable<bool> write(HttpReply reply, unsigned version, bool keep_alive, bool head_only);
     net::awaitable<void> linger();
     void watch_client();
-    void client_closed_its_side();
+    void probe_client();
+    void hang_up();
     HttpReply body_failure(const boost::system::error_code& error, const Head& head);
     HttpReply refusal_by_transport(int status, std::string_view code, std::string_view message);
 
@@ -142,6 +144,9 @@ private:
     std::optional<HttpReply> reply_;
     std::stop_source gone_;
     bool answering_ = false, watching_ = false;
+    std::optional<Clock::time_point> request_begun_;
+    const Head* reading_ = nullptr;        // of the request whose body is being read
+    std::string_view interim_rest_;        // of an interim response that the socket had no room for
     std::atomic<bool> unanswered_ = false; // there was no memory to bring the reply here
 };
 

@@ -15,7 +15,6 @@ namespace {
 namespace http = boost::beast::http;
 using boost::system::error_code;
 
-constexpr size_t kHeadLimit = 16 << 10;
 constexpr size_t kIdleBuffer = 4 << 10; // of a connection that waits; most heads fit
 constexpr size_t kBodyStep = 256 << 10; // stays in the second-level cache between memset and read
 
@@ -58,8 +57,7 @@ net::awaitable<bool> Connection::wait_for_request() {
 }
 
 net::awaitable<Connection::Arrival> Connection::read_head(Parser& parser) {
-    parser.header_limit(kHeadLimit);
-    parser.body_limit(boost::none); // what is too long gets a reply, not an error of the parser
+    limit_head(parser);
     deadline_in(options_.header_timeout);
     const auto [error, bytes] = co_await http::async_read_header(socket_, buffer_, parser, kAwait);
     no_deadline();
@@ -82,13 +80,23 @@ net::awaitable<Connection::Arrival> Connection::read_head(Parser& parser) {
     co_return none;
 }
 
+/// What passes the server's memory for bodies would be put off for ever.
+uint64_t Connection::most_body_bytes() const {
+    return std::min(options_.max_body_bytes, options_.max_buffered_bytes);
+}
+
+/// The client sends its body only when it is asked to.
+bool Connection::waits_for_continue(const Parser& parser) const {
+    return buffer_.size() == 0 && !http_1_0_ &&
+           boost::beast::iequals(parser.get()[http::field::expect], "100-continue");
+}
+
 net::awaitable<std::optional<HttpReply>> Connection::read_body(Parser& parser, HttpRequest& request,
                                                                BodyCharge& charge) {
     request.begun = Clock::now();
     if (request.head.content_length && *request.head.content_length == 0)
         co_return std::nullopt;
-    if (buffer_.size() == 0 && !http_1_0_ &&
-        boost::beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+    if (waits_for_continue(parser)) {
         deadline_in(options_.header_timeout);
         co_await net::async_write(socket_, net::buffer(kContinue.data(), kContinue.size()), kAwait);
     }
@@ -99,7 +107,7 @@ net::awaitable<std::optional<HttpReply>> Connection::read_body(Parser& parser, H
         else
             failure = co_await read_chunked(parser, request, charge);
     } catch (const std::bad_alloc&) {
-        application_.refused_by_transport(503);
+        application_.refused_by_transport(503, reading_);
         failure = out_of_memory_reply();
     }
     no_deadline();
@@ -142,10 +150,11 @@ net::awaitable<std::optional<HttpReply>>
 Connection::read_chunked(Parser& parser, HttpRequest& request, BodyCharge& charge) {
     std::vector<uint8_t>& body = request.body;
     const Clock::time_point begun = Clock::now();
-    parser.body_limit(options_.max_body_bytes);
+    const uint64_t most = most_body_bytes();
+    parser.body_limit(most);
     size_t have = 0;
     while (!parser.is_done()) {
-        if (!charge.add(kBodyStep))
+        if (!charge.add(std::min<uint64_t>(kBodyStep, most - have)))
             co_return refusal_by_transport(429, name(ErrorCode::queue_full),
                                            "the photos that wait fill the server's memory; try "
                                            "again later");
@@ -157,8 +166,7 @@ Connection::read_chunked(Parser& parser, HttpRequest& request, BodyCharge& charg
         have += kBodyStep - parser.get().body().size;
         if (error == http::error::body_limit)
             co_return refusal_by_transport(413, "body_too_large",
-                                           "the body has more than " +
-                                               std::to_string(options_.max_body_bytes) +
+                                           "the body has more than " + std::to_string(most) +
                                                " bytes; send fewer photos at once");
         if (error && error != http::error::need_buffer)
             co_return body_failure(error, request.head);
@@ -192,10 +200,8 @@ net::awaitable<bool> Connection::skip_body(uint64_t size) {
             net::buffer(waste, static_cast<size_t>(std::min<uint64_t>(left, sizeof waste))),
             kAwait);
         left -= bytes;
-        if (error) {
-            timed_out_ = false;
+        if (error)
             co_return false;
-        }
     }
     no_deadline();
     co_return true;

@@ -96,16 +96,26 @@ private:
     std::shared_ptr<Once> once_;
 };
 
+struct ServerCounts {
+    int64_t connections = 0;      // now
+    uint64_t buffered_bytes = 0;  // now
+    int64_t accepted = 0;         // ever
+    int64_t refused_too_many = 0; // ever: connections over the limit
+};
+
 /// The program behind the transport. Calls come from several threads.
 class Application {
 public:
     virtual ~Application() = default;
+    /// Once, before any other call: how the transport's counts are asked for while it is there.
+    virtual void watch_transport(std::function<ServerCounts()>) {}
     /// Looks at a request before its body is read; a reply refuses it.
     virtual std::optional<HttpReply> refuse(const Head& head) = 0;
     /// Must not block.
     virtual void answer(HttpRequest request, Responder respond) = 0;
-    /// The transport answered by itself: what came was no request, or came too slowly.
-    virtual void refused_by_transport(int status) = 0;
+    /// The transport answered by itself: what came was no request (`head` is null), or its body
+    /// came too slowly or had no room.
+    virtual void refused_by_transport(int status, const Head* head) = 0;
 };
 
 } // namespace yeoul::serve

@@ -40,6 +40,7 @@ public:
     Impl(const ServerOptions& options, Application& application)
         : options_(options), application_(application), workers_(std::max(1, options.threads)) {
         listen();
+        application.watch_transport([this] { return counts(); }); // from here on it is called
         accept();
         for (Worker& worker : workers_) {
             worker.loop.emptied = [this, &worker] { note_empty(worker); };

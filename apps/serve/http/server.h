@@ -17,7 +17,8 @@ struct ServerOptions {
     int threads = 2; // they read, parse and write; the engine computes on its own
     int max_connections = 10'000;
     uint64_t max_body_bytes = 64ull << 20;
-    /// Bodies of all requests that are being read or answered, together.
+    /// Bodies of all requests that are being read or answered, together; no single one may have
+    /// more.
     uint64_t max_buffered_bytes = 512ull << 20;
     std::chrono::milliseconds idle_timeout{75'000};   // between two requests
     std::chrono::milliseconds header_timeout{10'000}; // from the first byte to the head's end
@@ -25,13 +26,6 @@ struct ServerOptions {
     std::chrono::milliseconds transfer_grace{20'000};
     uint64_t least_bytes_per_second = 16 << 10;
     std::chrono::milliseconds timeout_precision{250};
-};
-
-struct ServerCounts {
-    int64_t connections = 0;      // now
-    uint64_t buffered_bytes = 0;  // now
-    int64_t accepted = 0;         // ever
-    int64_t refused_too_many = 0; // ever: connections over the limit
 };
 
 /// Each connection belongs to one thread and has one request at a time; what a client sends ahead

@@ -165,6 +165,7 @@ function show(stats, now) {
     byId(p).textContent = stats.latency_ms.requests ? milliseconds(stats.latency_ms[p]) : "–";
   byId("window").textContent = stats.latency_ms.window_s;
   byId("in-flight").textContent = round(stats.photos.in_flight, 0);
+  byId("waiting").textContent = round(stats.queue.waiting, 0);
   byId("failed").textContent = round(stats.photos.failed, 0);
   byId("answered").textContent = round(stats.photos.answered, 0);
   byId("connections").textContent = round(stats.connections, 0);

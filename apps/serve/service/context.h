@@ -41,6 +41,7 @@ struct Context {
     std::function<ServerCounts()> server_counts = [] { return ServerCounts{}; };
     const Clock::time_point started = Clock::now();
     LabelBoard labels;
+    JobThread json_jobs, form_jobs;    // read large bodies
     JobThread label_jobs, comparisons; // last: their jobs use the others
 
     bool ready() const { return state == ServiceState::ready && engine.load()->ready(); }
@@ -49,6 +50,7 @@ struct Context {
 /// One request on its way through a handler.
 struct Call {
     HttpRequest request;
+    size_t body_bytes = 0;             // as they came; a handler may take the body away
     std::vector<std::string> captured; // segments that stand for {} in the route
     std::vector<std::pair<std::string, std::string>> query;
     Responder respond;
@@ -60,6 +62,7 @@ struct Route {
     void (*handle)(Context& context, Call call);
     bool needs_engine = true; // 503 until ready
     bool needs_key = true;
+    JobThread Context::*large_bodies = &Context::json_jobs;
 };
 
 /// Once, when `code` is `device_lost`: the service is lost, and whoever started it hears of it.

@@ -89,16 +89,15 @@ std::string tensor_json(const std::vector<Result>& results) {
 }
 
 HttpReply infer_reply(const std::vector<Result>& results, const std::string& model,
-                      const std::string& id, bool binary) {
+                      const std::optional<std::string>& id, bool binary) {
     require_all(results,
                 [](size_t i) { return std::string(kInputName) + "[" + std::to_string(i) + "]"; });
     const size_t dim = results.front().embedding.size();
     const size_t bytes = results.size() * dim * sizeof(float);
     std::string json = "{\"model_name\":" + json_string(model) + ",\"model_version\":\"1\"" +
-                       (id.empty() ? "" : ",\"id\":" + json_string(id)) +
-                       ",\"outputs\":[{\"name\":\"" + kOutputName +
-                       "\",\"datatype\":\"FP32\",\"shape\":[" + std::to_string(results.size()) +
-                       ',' + std::to_string(dim) + "],";
+                       (id ? ",\"id\":" + json_string(*id) : "") + ",\"outputs\":[{\"name\":\"" +
+                       kOutputName + "\",\"datatype\":\"FP32\",\"shape\":[" +
+                       std::to_string(results.size()) + ',' + std::to_string(dim) + "],";
     if (!binary)
         return {.body = json + tensor_json(results) + "}]}"};
     json += "\"parameters\":{\"binary_data_size\":" + std::to_string(bytes) + "}}]}";

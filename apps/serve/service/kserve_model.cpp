@@ -99,13 +99,15 @@ void statistics(Context& context, Call call) {
              {"compute_infer", duration(count, share * totals.compute_ms)},
              {"compute_output", duration(count, share * totals.serialize_ms)}});
     }
-    // perf_analyzer reads cache_hit and cache_miss without looking whether they are there.
+    // Triton counts requests, and perf_analyzer ends when the counts of two stages differ.
+    const StageTimes& mean = totals.of_requests;
+    // It reads cache_hit and cache_miss without looking whether they are there.
     const json inference = {
         {"success", duration(totals.requests_ok, totals.request_ms)},
-        {"fail", duration(totals.requests_failed, 0)},
-        {"queue", duration(good, totals.queue_ms)},
-        {"compute_input", duration(good, totals.decode_ms + totals.preprocess_ms)},
-        {"compute_infer", duration(good, totals.compute_ms)},
+        {"fail", duration(totals.requests_failed, totals.failed_request_ms)},
+        {"queue", duration(totals.requests_ok, mean.queue_ms)},
+        {"compute_input", duration(totals.requests_ok, mean.decode_ms + mean.preprocess_ms)},
+        {"compute_infer", duration(totals.requests_ok, mean.compute_ms)},
         {"compute_output", duration(totals.requests_ok, totals.serialize_ms)},
         {"cache_hit", duration(0, 0)},
         {"cache_miss", duration(0, 0)}};

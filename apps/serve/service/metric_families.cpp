@@ -83,12 +83,15 @@ Metrics::Families::Families(const std::string& model, const std::vector<std::str
         .Add({{"version", std::string(version())}})
         .Set(1);
     auto& durations = histograms("yeoul_request_duration_seconds",
-                                 "From a request's head to its reply, by route");
+                                 "From a request's head to its reply, by route; without those "
+                                 "that were refused before their body was read");
     for (const std::string& route : routes) {
         requests_.Add({{"route", route}, {"status", "200"}});
         request_seconds_[route] = &durations.Add({{"route", route}}, kSeconds);
     }
-    auto& stages = histograms("yeoul_stage_duration_seconds", "Time of one photo in each stage");
+    auto& stages = histograms("yeoul_stage_duration_seconds",
+                              "Time of one photo in each stage; compute contains the copies h2d "
+                              "and d2h, which are not timed apart and stay at zero");
     for (const char* stage : kStages)
         stage_seconds_[stage] = &stages.Add({{"stage", stage}}, kSeconds);
     auto& failures = counters("yeoul_failures_total", "Photos that failed, by code");
@@ -145,11 +148,14 @@ void Metrics::Families::add_triton(const std::string& model) {
     add("nv_inference_request_success", "Requests answered with vectors");
     add("nv_inference_count", "Photos answered with vectors");
     add("nv_inference_exec_count", "Forward passes");
-    add("nv_inference_request_duration_us", "Sum over requests");
-    add("nv_inference_queue_duration_us", "Sum over photos");
-    add("nv_inference_compute_input_duration_us", "Sum over photos: decode and preprocess");
-    add("nv_inference_compute_infer_duration_us", "Sum over photos");
-    add("nv_inference_compute_output_duration_us", "Sum over requests: serialize");
+    add("nv_inference_request_duration_us", "Sum over requests that did not fail");
+    // Triton's are times of requests: of one with many photos, the mean over them.
+    add("nv_inference_queue_duration_us", "Sum over requests that did not fail");
+    add("nv_inference_compute_input_duration_us",
+        "Sum over requests that did not fail: decode and preprocess");
+    add("nv_inference_compute_infer_duration_us", "Sum over requests that did not fail");
+    add("nv_inference_compute_output_duration_us",
+        "Sum over requests that did not fail: serialize");
     auto& failures = counters("nv_inference_request_failure", "Requests that failed");
     for (const char* reason : {"REJECTED", "CANCELED", "BACKEND", "OTHER"}) { // FailureReason
         prometheus::Labels with_reason = labels;
@@ -160,10 +166,12 @@ void Metrics::Families::add_triton(const std::string& model) {
         &gauges("nv_inference_pending_request_count", "Photos not answered yet").Add(labels);
 }
 
-void Metrics::Families::request_done(const std::string& route, int status, double seconds) {
+void Metrics::Families::request_done(const std::string& route, int status,
+                                     std::optional<double> seconds) {
     requests_.Add({{"route", route}, {"status", std::to_string(status)}}).Increment();
-    if (const auto found = request_seconds_.find(route); found != request_seconds_.end())
-        found->second->Observe(seconds);
+    const auto found = request_seconds_.find(route);
+    if (seconds && found != request_seconds_.end())
+        found->second->Observe(*seconds);
 }
 
 void Metrics::Families::result_done(const Result& result) {
@@ -248,10 +256,10 @@ void Metrics::Families::refresh_triton(const PhotoTotals& totals, const EngineSt
     raise("nv_inference_count", static_cast<double>(totals.photos - totals.failed));
     raise("nv_inference_exec_count", static_cast<double>(stats.batches));
     raise("nv_inference_request_duration_us", totals.request_ms * 1e3);
-    raise("nv_inference_queue_duration_us", totals.queue_ms * 1e3);
-    raise("nv_inference_compute_input_duration_us",
-          (totals.decode_ms + totals.preprocess_ms) * 1e3);
-    raise("nv_inference_compute_infer_duration_us", totals.compute_ms * 1e3);
+    const StageTimes& mean = totals.of_requests;
+    raise("nv_inference_queue_duration_us", mean.queue_ms * 1e3);
+    raise("nv_inference_compute_input_duration_us", (mean.decode_ms + mean.preprocess_ms) * 1e3);
+    raise("nv_inference_compute_infer_duration_us", mean.compute_ms * 1e3);
     raise("nv_inference_compute_output_duration_us", totals.serialize_ms * 1e3);
     triton_pending_->Set(static_cast<double>(totals.in_flight));
 }

@@ -23,7 +23,7 @@ class Metrics::Families {
 public:
     Families(const std::string& model, const std::vector<std::string>& routes);
 
-    void request_done(const std::string& route, int status, double seconds);
+    void request_done(const std::string& route, int status, std::optional<double> seconds);
     void result_done(const Result& result);
     void photo_request_done(double serialize_seconds);
     void ready(bool now, const ModelInfo* info, const DeviceInfo* device);

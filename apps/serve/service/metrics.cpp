@@ -46,8 +46,14 @@ void Metrics::request_done(const std::string& route, int status, double ms) {
     families_->request_done(route, status, ms / 1e3);
 }
 
-void Metrics::transport_refused(int status) {
-    families_->request_done("none", status, 0);
+void Metrics::request_refused(const std::string& route, int status) {
+    families_->request_done(route, status, std::nullopt);
+}
+
+void Metrics::photos_rejected() {
+    const std::lock_guard lock(mutex_);
+    ++totals_.requests_failed;
+    ++totals_.failed_by_reason[static_cast<size_t>(FailureReason::rejected)];
 }
 
 void Metrics::photos_begun(size_t count) {
@@ -80,16 +86,23 @@ void Metrics::photos_done(const std::vector<Result>& results) {
     }
 }
 
-void Metrics::photo_request_done(std::optional<FailureReason> failure, double serialize_ms,
-                                 double total_ms) {
+void Metrics::photo_request_done(std::optional<FailureReason> failure, const StageTimes& mean,
+                                 double serialize_ms, double total_ms) {
     families_->photo_request_done(serialize_ms / 1e3);
     latencies_.add(Clock::now(), total_ms);
     const std::lock_guard lock(mutex_);
     ++(failure ? totals_.requests_failed : totals_.requests_ok);
-    if (failure)
+    if (failure) {
         ++totals_.failed_by_reason[static_cast<size_t>(*failure)];
+        totals_.failed_request_ms += total_ms;
+        return;
+    }
     totals_.serialize_ms += serialize_ms;
     totals_.request_ms += total_ms;
+    totals_.of_requests.decode_ms += mean.decode_ms;
+    totals_.of_requests.preprocess_ms += mean.preprocess_ms;
+    totals_.of_requests.queue_ms += mean.queue_ms;
+    totals_.of_requests.compute_ms += mean.compute_ms;
 }
 
 void Metrics::ready(bool now, const ModelInfo* info, const DeviceInfo* device) {

@@ -53,7 +53,8 @@ struct PhotoTotals {
     std::array<int64_t, kFailureReasons> failed_by_reason = {}; // requests, by `FailureReason`
     int64_t photos = 0, failed = 0, in_flight = 0;
     double decode_ms = 0, preprocess_ms = 0, queue_ms = 0, compute_ms = 0, serialize_ms = 0,
-           request_ms = 0;
+           request_ms = 0, failed_request_ms = 0; // of requests that were answered well, and not
+    StageTimes of_requests; // that were answered well: sums of the means over a request's photos
     int64_t last_photo_ms_since_epoch = 0;
     std::map<int, int64_t> photos_by_batch; // photos that were computed in a batch of that size
 };
@@ -66,14 +67,18 @@ public:
     Metrics& operator=(const Metrics&) = delete;
 
     void request_done(const std::string& route, int status, double ms);
-    void transport_refused(int status);
+    /// Before its body was read: counted, but its time says nothing.
+    void request_refused(const std::string& route, int status);
     void photos_begun(size_t count);
     /// What ends `photos_begun`: the engine's answers, or that it did not take them.
     void photos_refused(size_t count);
     void photos_done(const std::vector<Result>& results);
-    /// A request for photos was answered; `total_ms` since its head was read.
-    void photo_request_done(std::optional<FailureReason> failure, double serialize_ms,
-                            double total_ms);
+    /// A request for photos was answered; `mean` is over its photos, `total_ms` since its head was
+    /// read.
+    void photo_request_done(std::optional<FailureReason> failure, const StageTimes& mean,
+                            double serialize_ms, double total_ms);
+    /// A request for photos had no room: its body was not read.
+    void photos_rejected();
     void ready(bool now, const ModelInfo* info, const DeviceInfo* device);
 
     /// From here on the exposition tells what `gpu` says.

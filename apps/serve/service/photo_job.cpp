@@ -123,7 +123,7 @@ HttpReply finish(const Errand& errand) {
     const StageTimes mean = mean_times(errand.answers.results);
     reply.headers.push_back(
         {"Server-Timing", server_timing(mean, errand.receive_ms, serialize_ms, total_ms)});
-    errand.context.metrics.photo_request_done(failure_of(errand, reply.status), serialize_ms,
+    errand.context.metrics.photo_request_done(failure_of(errand, reply.status), mean, serialize_ms,
                                               total_ms);
     tell_if_slow(errand, mean, reply.status, total_ms);
     return reply;
@@ -189,7 +189,7 @@ void run_photo_job(Context& context, Call call, PhotoJob job, MakeReply make_rep
                                         .target = std::move(call.request.head.target),
                                         .begun = call.request.begun,
                                         .receive_ms = call.request.receive_ms,
-                                        .body_bytes = call.request.head.content_length.value_or(0),
+                                        .body_bytes = call.body_bytes,
                                         .threshold = job.threshold,
                                         .gone = std::move(call.request.gone),
                                         .respond = std::move(call.respond),

@@ -12,6 +12,9 @@ namespace yeoul::serve {
 namespace {
 
 constexpr std::string_view kNoRoute = "none";
+/// Larger bodies are parsed on a thread of their own: 60 MB of base64 in JSON take a second, and
+/// other clients of an I/O thread do not wait for them.
+constexpr size_t kParsedAtOnce = 1 << 20;
 
 std::vector<Route> all_routes() {
     std::vector<Route> all;
@@ -54,6 +57,10 @@ std::vector<std::string> captured(const std::vector<std::string>& pattern,
 
 bool allows(const Route& route, const std::string& method) {
     return method == route.method || (method == "HEAD" && route.method == "GET");
+}
+
+bool takes_photos(const Route& route) {
+    return route.method == "POST" && route.needs_engine;
 }
 
 double milliseconds_since(Clock::time_point begun) {
@@ -111,11 +118,13 @@ void Service::drain() {
 }
 
 void Service::close() {
+    context_.json_jobs.finish();
+    context_.form_jobs.finish();
     context_.label_jobs.finish();
     context_.comparisons.finish();
 }
 
-void Service::count_connections(std::function<ServerCounts()> counts) {
+void Service::watch_transport(std::function<ServerCounts()> counts) {
     context_.server_counts = std::move(counts);
 }
 
@@ -206,7 +215,7 @@ std::optional<HttpReply> Service::refuse(const Head& head) {
             refusal->headers.push_back({"WWW-Authenticate", "Bearer"});
     }
     if (refusal)
-        context_.metrics.request_done(found.name, refusal->status, 0);
+        context_.metrics.request_refused(found.name, refusal->status);
     return refusal;
 }
 
@@ -226,18 +235,40 @@ void Service::answer(HttpRequest request, Responder respond) {
             return reply;
         });
     });
+    const size_t bytes = request.body.size();
+    handle(*found.route, Call{.request = std::move(request),
+                              .body_bytes = bytes,
+                              .captured = std::move(found.captured),
+                              .query = std::move(found.query),
+                              .respond = counted});
+}
+
+void Service::handle(const Route& route, Call call) {
+    const auto run = [this, &route](Call& one) {
+        const Responder respond = one.respond;
+        try {
+            route.handle(context_, std::move(one));
+        } catch (...) {
+            respond.send(reply_to_exception());
+        }
+    };
+    if (call.body_bytes <= kParsedAtOnce)
+        return run(call);
+    const Responder respond = call.respond;
     try {
-        found.route->handle(context_, Call{.request = std::move(request),
-                                           .captured = std::move(found.captured),
-                                           .query = std::move(found.query),
-                                           .respond = counted});
+        (context_.*route.large_bodies).run([run, call = std::move(call)]() mutable { run(call); });
     } catch (...) {
-        counted.send(reply_to_exception());
+        respond.send(reply_to_exception());
     }
 }
 
-void Service::refused_by_transport(int status) {
-    context_.metrics.transport_refused(status);
+void Service::refused_by_transport(int status, const Head* head) {
+    if (head == nullptr)
+        return context_.metrics.request_refused(std::string(kNoRoute), status);
+    const Match found = match(*head);
+    context_.metrics.request_refused(found.name, status);
+    if (status == 429 && found.route && takes_photos(*found.route))
+        context_.metrics.photos_rejected();
 }
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) {

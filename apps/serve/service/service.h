@@ -22,11 +22,11 @@ public:
     /// After the last request was answered: returns when nothing uses the engine any more.
     void close();
     ServiceState state() const { return context_.state; }
-    void count_connections(std::function<ServerCounts()> counts);
 
+    void watch_transport(std::function<ServerCounts()> counts) override;
     std::optional<HttpReply> refuse(const Head& head) override;
     void answer(HttpRequest request, Responder respond) override;
-    void refused_by_transport(int status) override;
+    void refused_by_transport(int status, const Head* head) override;
 
 private:
     struct Match;
@@ -34,6 +34,7 @@ private:
     void check_key(const Head& head) const;
     void check_state() const;
     void watch_gpu();
+    void handle(const Route& route, Call call);
     const std::vector<Route> routes_;
     const std::vector<std::vector<std::string>> patterns_; // segments of each route
     Context context_;

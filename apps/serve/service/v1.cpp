@@ -152,10 +152,13 @@ void refuse_classes(Context& context, Call) {
 } // namespace
 
 std::vector<Route> v1_routes() {
-    return {{"POST", "/v1/embed", embed},
-            {"POST", "/v1/tag", tag},
-            {"POST", "/v1/duplicates", duplicates},
-            {"POST", "/v1/classify", refuse_classes}};
+    std::vector<Route> routes = {{"POST", "/v1/embed", embed},
+                                 {"POST", "/v1/tag", tag},
+                                 {"POST", "/v1/duplicates", duplicates},
+                                 {"POST", "/v1/classify", refuse_classes}};
+    for (Route& route : routes) // which is quick, and does not queue behind JSON
+        route.large_bodies = &Context::form_jobs;
+    return routes;
 }
 
 } // namespace yeoul::serve

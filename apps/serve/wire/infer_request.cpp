@@ -238,7 +238,8 @@ InferRequest parse_infer_request(std::span<const uint8_t> body, std::string_view
     }
     const json parsed = parse_bounded_json({reinterpret_cast<const char*>(body.data()), length});
     YEOUL_REQUIRE(parsed.is_object(), "the request must be a JSON object");
-    request.id = text_member(parsed, "id", "");
+    if (const auto id = parsed.find("id"); id != parsed.end() && !id->is_null())
+        request.id = text_member(parsed, "id", "");
     parse_parameters(parsed, request);
     const json& inputs = array_member(parsed, "inputs");
     YEOUL_REQUIRE(!inputs.empty() && inputs.size() <= kMostInputs,

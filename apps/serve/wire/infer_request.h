@@ -29,7 +29,7 @@ struct InferOutput {
 };
 
 struct InferRequest {
-    std::string id; // comes back when it is not empty
+    std::optional<std::string> id; // comes back
     bool binary_outputs = false;
     int64_t timeout_us = 0; // 0: none
     int64_t priority = 0;   // 1 is the highest, 0 the default

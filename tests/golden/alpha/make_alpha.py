@@ -8,6 +8,7 @@ convert_to_rgb, which lays them on white, gives for each. Needs ../clip/requirem
 import io
 import pathlib
 import struct
+import sys
 import warnings
 import zlib
 
@@ -16,6 +17,8 @@ from PIL import Image
 from transformers.image_transforms import convert_to_rgb
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "images"))
+import make_images  # noqa: E402
 
 
 def chunk(kind, data):
@@ -81,6 +84,9 @@ def images():
         file = io.BytesIO()
         picture.save(file, "WEBP", **how)
         yield name, file.getvalue()
+
+    words = make_images.wide(12, 7, 1)[:, :, 0].astype("<u2").tobytes()
+    yield from make_images.masked_bmps(make_images.scene(11, 7, 4), words)
 
 
 def fnv1a64(data):

@@ -282,6 +282,45 @@ def make_bmps():
     rows[:, :159] = scene(width, height).reshape(height, -1)
     write("bmp_24_top_down.bmp", bmp(24, rows.tobytes(), height=-height))
 
+    # Longer headers, whose masks may make an alpha channel: this folder has the colours alone,
+    # ../alpha what is seen of them on white.
+    small = wide(18, 13, 1)[:, :, 0].astype("<u2").tobytes()
+    for name, data in masked_bmps(scene(17, 13, 4), small):
+        write(name, data)
+
+
+def masked_bmps(pixels, words):
+    """Each layout of masks that Pillow knows: `pixels` (height, width, 4), `words` 16-bit rows."""
+    height, width = pixels.shape[:2]
+    red, green, blue, alpha = 0xFF0000, 0xFF00, 0xFF, 0xFF000000
+
+    def bmp(header, bits, body, masks=(), fields=3):
+        info = struct.pack("<IiiHHIIiiII", header, width, height, 1, bits, fields, 0, 0, 0, 0, 0)
+        info += b"".join(struct.pack("<I", mask) for mask in masks[:3 if header < 56 else 4])
+        info = info.ljust(header, b"\0")
+        return b"BM" + struct.pack("<IHHI", 14 + len(info) + len(body), 0, 0, 14 + len(info)) + info + body
+
+    for name, header, masks in (("v3_bgra", 56, (red, green, blue, alpha)),
+                                ("v4_bgra", 108, (red, green, blue, alpha)),
+                                ("v5_bgra", 124, (red, green, blue, alpha)),
+                                ("v5_abgr", 124, (alpha, red, green, blue)),
+                                ("v4_rgba", 108, (blue, green, red, alpha)),
+                                ("v5_bgar", 124, (alpha, green, blue, red)),
+                                ("info_zero", 40, (0, 0, 0, 0)),
+                                ("v5_zero", 124, (0, 0, 0, 0)),
+                                ("info_bgr", 40, (red, green, blue, 0)),
+                                ("v2_bgr", 52, (red, green, blue, 0)),
+                                ("v5_bgrx", 124, (red, green, blue, 0)),
+                                ("v5_xbgr", 124, (alpha, red, green, 0)),
+                                ("v4_bgxr", 108, (alpha, green, blue, 0))):
+        yield f"bmp_32_{name}.bmp", bmp(header, 32, pixels.tobytes(), masks)
+    clear = pixels.copy()
+    clear[:, :, 3] = 0
+    yield "bmp_32_v5_clear.bmp", bmp(124, 32, clear.tobytes(), (red, green, blue, alpha))
+    yield "bmp_32_v5_raw.bmp", bmp(124, 32, pixels.tobytes(), (red, green, blue, alpha), fields=0)
+    yield "bmp_16_v3.bmp", bmp(56, 16, words, (0xF800, 0x7E0, 0x1F, 0))
+    yield "bmp_16_v5_alpha.bmp", bmp(124, 16, words, (0x7C00, 0x3E0, 0x1F, 0x8000))
+
 
 def make_pnms():
     write("ppm.ppm", save(scene(53, 41), "PPM"), cut=True)
@@ -327,6 +366,11 @@ def make_heics():
     out = io.BytesIO()
     pillow_heif.from_pillow(Image.fromarray(smooth)).save(out, quality=95, chroma=444)
     write("photo.heic", out.getvalue(), rgb=smooth)
+    alpha = np.tile((np.arange(64) * 255 // 63).astype(np.uint8), (48, 1))[:, :, None]
+    out = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(np.concatenate([smooth, alpha], axis=2))).save(
+        out, quality=95, chroma=444)
+    write("photo_alpha.heic", out.getvalue(), rgb=smooth)
 
 
 def main():

@@ -5,12 +5,19 @@
     .venv/bin/python tests/golden/serve/record_requests.py 127.0.0.1:8000
 
 Each call goes through a proxy that stands between client and server and keeps the bytes of every
-request as requests/<name>.http. The photo is a JPEG of 8 x 8 pixels.
+request as requests/<name>.http. The photo is a JPEG of 8 x 8 pixels. perf_analyzer (PyPI: perf-analyzer
+2.60.0) needs glibc 2.38, which Debian 12 has not; its requests are recorded where it is in PATH.
 """
 import base64
+import json
 import pathlib
+import re
+import shutil
 import socket
+import struct
+import subprocess
 import sys
+import tempfile
 import threading
 
 import numpy
@@ -95,12 +102,38 @@ def record_openai(recorder):
     recorder.save("openai_models")
 
 
+def split(text):
+    """(first line, bytes) of each request."""
+    while text:
+        head = text.index(b"\r\n\r\n") + 4
+        length = re.search(rb"^content-length: *(\d+)", text[:head], re.IGNORECASE | re.MULTILINE)
+        end = head + (int(length[1]) if length else 0)
+        yield text.split(b"\r\n", 1)[0].decode(), text[:end]
+        text = text[end:]
+
+
+def record_perf_analyzer(recorder):
+    content = base64.b64encode(struct.pack("<I", len(PHOTO)) + PHOTO).decode()
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as photo:
+        json.dump({"data": [{"IMAGE": {"content": {"b64": content}, "shape": [1]}}]}, photo)
+        photo.flush()
+        subprocess.run(["perf_analyzer", "-i", "http", "-u", recorder.address, "-m", "clip", "-x", "1", "-b", "2",
+                        "--input-data", photo.name, "--concurrency-range", "1", "--request-count", "4"], check=True)
+    names = {"/v2": "server_metadata", "/1": "model_metadata", "config": "model_config", "infer": "infer", "stats": "statistics"}
+    for line, text in split(bytes(recorder.sent)):
+        target = line.split()[1]
+        recorder.sent[:] = text
+        recorder.save("perf_analyzer_" + next(name for end, name in names.items() if target.endswith(end)))
+
+
 def main():
     host, port = sys.argv[1].rsplit(":", 1)
     (HERE / "requests").mkdir(exist_ok=True)
     recorder = Recorder((host, int(port)))
     record_triton(recorder)
     record_openai(recorder)
+    if shutil.which("perf_analyzer"):
+        record_perf_analyzer(recorder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 // Barriers and warp functions that not all named threads reach, or not in the same way.
+#include "kernels/cuda/device/mma.cuh"
 #include "tests/simt/device.h"
 #include "tests/simt/faults/kernels.h"
 
@@ -24,6 +25,13 @@ __global__ void barrier_after_return(float* y) {
 __global__ void two_kinds_of_barrier(float* y) {
     y[threadIdx.x] = threadIdx.x < 64 ? static_cast<float>(__syncthreads_or(1))
                                       : static_cast<float>(__syncthreads_and(1));
+}
+__global__ void barriers_in_two_branches(float* y) {
+    if (threadIdx.x < 64)
+        __syncthreads();
+    else
+        __syncthreads();
+    y[threadIdx.x] = 0;
 }
 __global__ void barrier_against_shuffle(float* y) {
     if (threadIdx.x < 16)
@@ -72,6 +80,33 @@ __global__ void partial_ldmatrix(float* y) {
     ldmatrix_x2(fragment, rows + threadIdx.x % 32);
     y[threadIdx.x] = static_cast<float>(fragment[0]);
 }
+__global__ void mma_in_two_branches(float* y) {
+    float d[4] = {};
+    const unsigned a[2] = {};
+    if (threadIdx.x % 32 < 16)
+        mma_m16n8k8(d, a, 0);
+    else
+        mma_m16n8k8(d, a, 1);
+    y[threadIdx.x] = d[0];
+}
+__global__ void ldmatrix_in_two_branches(float* y) {
+    SIMT_SHARED(uint4, rows, [32]);
+    rows[threadIdx.x % 32] = {};
+    __syncthreads();
+    unsigned fragment[4];
+    if (threadIdx.x % 32 < 16)
+        yeoul::cuda::ldmatrix_x4(fragment, rows + threadIdx.x % 32);
+    else
+        yeoul::cuda::ldmatrix_x4(fragment, rows + threadIdx.x % 32);
+    y[threadIdx.x] = static_cast<float>(fragment[0]);
+}
+__global__ void syncwarps_in_two_branches(float* y) {
+    if (threadIdx.x % 32 < 16)
+        __syncwarp();
+    else
+        __syncwarp();
+    y[threadIdx.x] = 0;
+}
 __global__ void trapped(float* y) {
     if (threadIdx.x == 3)
         __trap();
@@ -93,6 +128,7 @@ std::vector<Fault> meeting_faults() {
         fault("divergent barrier", divergent_barrier),
         fault("barrier after return", barrier_after_return),
         fault("two kinds of barrier", two_kinds_of_barrier),
+        fault("barriers in two branches", barriers_in_two_branches),
         fault("barrier against shuffle", barrier_against_shuffle, 32),
         fault("divergent shuffle", divergent_shuffle),
         fault("mask without caller", mask_without_caller),
@@ -102,6 +138,9 @@ std::vector<Fault> meeting_faults() {
         fault("different functions", different_functions),
         fault("mma of half a warp", partial_mma, 48),
         fault("ldmatrix of half a warp", partial_ldmatrix, 48),
+        fault("mma in two branches", mma_in_two_branches),
+        fault("ldmatrix in two branches", ldmatrix_in_two_branches, 32),
+        fault("syncwarps in two branches", syncwarps_in_two_branches),
         fault("trap", trapped),
     };
 }

@@ -6,15 +6,17 @@
 // reads too early reads what was there before.
 //
 // It finds, and tells as an error with block, thread and lanes: barriers and warp functions that
-// not all named threads reach, or reach in different ways; shuffles from lanes that are not there;
-// misaligned vector accesses to shared memory; ldmatrix outside shared memory; deadlocks; launches
-// that a T4 refuses. Shared memory that nobody wrote and fresh device memory read as NaN. A missing
-// barrier shows as a wrong result in some order (SIMT_ORDER=random SIMT_SEED=n) and, in the build
-// with ThreadSanitizer, as a race with both lines; accesses out of bounds and misaligned ones show
-// in the build with AddressSanitizer and UndefinedBehaviorSanitizer.
+// not all named threads reach, or reach in different ways; __syncthreads, mma and ldmatrix that
+// some reach in one place of the source and some in another; shuffles from lanes that are not
+// there; misaligned vector accesses to shared memory; ldmatrix outside shared memory; deadlocks;
+// launches that a T4 refuses. Shared memory that nobody wrote and fresh device memory read as NaN.
+// A missing barrier shows as a wrong result in some order (SIMT_ORDER=random SIMT_SEED=n) and, in
+// the build with ThreadSanitizer, as a race with both lines; accesses out of bounds and misaligned
+// ones show in the build with AddressSanitizer and UndefinedBehaviorSanitizer.
 //
 // It cannot find: races between blocks (they are ordered), spinning on another block (it hangs or
-// is a deadlock), what depends on the rounding or the order of sums inside a tensor core, the fast
+// is a deadlock), barriers that one device function has and that threads reach by two calls of it,
+// what depends on the rounding or the order of sums inside a tensor core, the fast
 // functions' errors (__expf is exact here), register and instruction limits (nvcc's part), speed.
 #pragma once
 

@@ -288,17 +288,22 @@ void BlockRunner::resume(Thread& thread) {
 
 // ---- what kernels call
 
-int BlockRunner::barrier(Reduction reduction, int predicate) {
+int BlockRunner::barrier(Reduction reduction, int predicate, Place place) {
     ++stats_.barriers;
     Barrier& barrier = barrier_;
     if (returned_ != 0)
         detail::fail("__syncthreads() after threads of the block returned");
     if (barrier.arrived != 0 && barrier.reduction != reduction)
         detail::fail("threads meet in different kinds of __syncthreads()");
+    if (barrier.arrived != 0 && barrier.place != place)
+        detail::fail("threads meet in two places of the source: in the __syncthreads() of line %u, "
+                     "column %u, and of line %u, column %u",
+                     place.line, place.column, barrier.place.line, barrier.place.column);
     char& tag = barrier.tags[barrier.phase % 2];
     order_before(tag);
     if (barrier.arrived == 0) {
         barrier.reduction = reduction;
+        barrier.place = place;
         barrier.value = reduction == Reduction::all;
     }
     const int truth = predicate != 0;
@@ -380,8 +385,8 @@ void BlockRunner::record_shared_access(const void* data, size_t bytes, const voi
 
 // ---- the same as functions
 
-int block_barrier(Reduction reduction, int predicate) {
-    return BlockRunner::running().barrier(reduction, predicate);
+int block_barrier(Reduction reduction, int predicate, Place place) {
+    return BlockRunner::running().barrier(reduction, predicate, place);
 }
 
 void* shared_array(SharedSlot& slot, size_t bytes) {

@@ -30,6 +30,7 @@ struct Thread : ThreadPlace {
 struct Arrival {
     void* record;
     const void* site; // in the kernel
+    Place place;
     unsigned mask;
     Collective op;
 };
@@ -46,6 +47,7 @@ struct Barrier {
     Thread* waiting[kMaxThreads];
     unsigned arrived;
     Reduction reduction;
+    Place place; // of the first to arrive
     int value, result;
     unsigned phase;
     char tags[2];
@@ -73,8 +75,8 @@ public:
     void finish();
 
     // For the functions that a kernel calls.
-    void collective(Collective op, unsigned mask, void* record, const void* site);
-    int barrier(Reduction reduction, int predicate);
+    void collective(Collective op, unsigned mask, void* record, const void* site, Place place);
+    int barrier(Reduction reduction, int predicate, Place place);
     void* shared_array(size_t bytes);
     void record_shared_access(const void* data, size_t bytes, const void* site);
     [[noreturn]] void fail(const char* format, va_list arguments);

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 
 #include "block.h"
@@ -59,6 +60,16 @@ std::string kernel_name(const void* kernel) {
     return name.empty() ? "a kernel" : name.substr(0, name.rfind('('));
 }
 
+// The first launch of a kernel adds its name to the file that SIMT_LAUNCHED names, which the
+// process's first one makes.
+void note_launch(Runtime& runtime, const void* kernel) {
+    static const char* const file = std::getenv("SIMT_LAUNCHED");
+    if (file == nullptr || !runtime.launched.insert(kernel).second)
+        return;
+    std::ofstream(file, runtime.launched.size() == 1 ? std::ios::trunc : std::ios::app)
+        << kernel_name(kernel) << "\n";
+}
+
 void run_launch(const simt::Launch& launch, const std::function<void()>& body) {
     Runtime& runtime = Runtime::get();
     const dim3 grid = launch.grid, block = launch.block;
@@ -77,6 +88,7 @@ void run_launch(const simt::Launch& launch, const std::function<void()>& body) {
     } catch (const std::runtime_error& error) {
         throw std::runtime_error(kernel_name(launch.kernel) + ", " + error.what());
     }
+    note_launch(runtime, launch.kernel);
 }
 
 } // namespace
@@ -155,6 +167,7 @@ void reset_device() {
     runtime.lost = cudaSuccess;
     runtime.failure.clear();
     runtime.allocations_to_failure = 0;
+    runtime.kernel_error = cudaSuccess;
     runtime.launches = 0; // so that random orders repeat
     t_last = cudaSuccess;
 }
@@ -163,6 +176,18 @@ void fail_allocation(int count) {
     Runtime& runtime = Runtime::get();
     const std::lock_guard lock(runtime.mutex);
     runtime.allocations_to_failure = count;
+}
+
+void refuse_kernels(int error) {
+    Runtime& runtime = Runtime::get();
+    const std::lock_guard lock(runtime.mutex);
+    runtime.kernel_error = static_cast<cudaError_t>(error);
+}
+
+int open_streams() {
+    Runtime& runtime = Runtime::get();
+    const std::lock_guard lock(runtime.mutex);
+    return static_cast<int>(runtime.streams.size());
 }
 
 void lose_device(const char* why) {
@@ -193,6 +218,8 @@ const char* cudaGetErrorName(cudaError_t error) {
         SIMT_NAME(cudaErrorNoDevice);
         SIMT_NAME(cudaErrorInvalidDevice);
         SIMT_NAME(cudaErrorNoKernelImageForDevice);
+        SIMT_NAME(cudaErrorDevicesUnavailable);
+        SIMT_NAME(cudaErrorUnsupportedPtxVersion);
         SIMT_NAME(cudaErrorInvalidResourceHandle);
         SIMT_NAME(cudaErrorNotReady);
         SIMT_NAME(cudaErrorIllegalAddress);
@@ -234,14 +261,14 @@ cudaError_t cudaSetDevice(int device) {
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-    *properties = {"emulated T4", kTotalBytes, 7, 5, 40, 0, 0, 0x1e};
+    *properties = {"emulated T4", kTotalBytes, 7, 5, simt::config().sm_count, 0, 0, 0x1e};
     return cudaSuccess;
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
     switch (attribute) {
     case cudaDevAttrMultiProcessorCount:
-        *value = 40;
+        *value = simt::config().sm_count;
         break;
     case cudaDevAttrL2CacheSize:
         *value = 4 << 20;
@@ -279,7 +306,9 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
     SIMT_ENTER(runtime);
     attributes->numRegs = 0;
-    return cudaSuccess;
+    return runtime.kernel_error == cudaSuccess
+               ? cudaSuccess
+               : runtime.refuse(runtime.kernel_error, "as a test asked");
 }
 
 cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute, int value) {

@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <cuda_runtime.h>
@@ -47,9 +48,11 @@ struct Runtime {
     std::map<const unsigned char*, size_t> device_memory; // by address, with the bytes
     size_t device_bytes = 0;                              // allocated
     int allocations_to_failure = 0;                       // 0: none is to fail
+    cudaError_t kernel_error = cudaSuccess;               // what a kernel's attributes give
     std::unordered_map<const void*, size_t> opted_in;     // dynamic shared memory, by kernel
 
     uint64_t captures = 0, launches = 0;
+    std::unordered_set<const void*> launched; // kernels that ran
     std::vector<LaunchRecord> recorded;
 
     static Runtime& get();

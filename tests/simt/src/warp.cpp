@@ -167,6 +167,11 @@ void BlockRunner::check_meeting(const Warp& warp, const Arrival& mine, unsigned 
             detail::fail("lanes of a warp meet in different functions: this one in %s with mask "
                          "%08x, lane %u in %s with mask %08x",
                          name_of(mine.op), mine.mask, lane, name_of(other.op), other.mask);
+        if (other.place != mine.place)
+            detail::fail("lanes of a warp meet in two places of the source: this one in the %s of "
+                         "line %u, column %u, lane %u in that of line %u, column %u",
+                         name_of(mine.op), mine.place.line, mine.place.column, lane,
+                         other.place.line, other.place.column);
     });
 }
 
@@ -206,7 +211,8 @@ void BlockRunner::complete(Warp& warp, Collective op, unsigned needed) {
 
 // Only __syncwarp orders memory: shuffles and mma give no such promise, so none is told to
 // ThreadSanitizer.
-void BlockRunner::collective(Collective op, unsigned mask, void* data, const void* site) {
+void BlockRunner::collective(Collective op, unsigned mask, void* data, const void* site,
+                             Place place) {
     ++stats_.collectives;
     Thread& me = *thread_;
     Warp& warp = *me.warp;
@@ -217,7 +223,7 @@ void BlockRunner::collective(Collective op, unsigned mask, void* data, const voi
     if ((mask & warp.returned) != 0)
         detail::fail("%s with mask %08x, which names returned lanes %08x", name_of(op), mask,
                      mask & warp.returned);
-    warp.arrivals[lane] = {data, site, mask, op};
+    warp.arrivals[lane] = {data, site, place, mask, op};
     warp.arrived |= bit;
     char& tag = warp.tags[warp.phase % 2];
     if (op == Collective::syncwarp)
@@ -239,8 +245,8 @@ void BlockRunner::collective(Collective op, unsigned mask, void* data, const voi
         order_after(tag);
 }
 
-void collective(Collective op, unsigned mask, void* record) {
-    BlockRunner::running().collective(op, mask, record, __builtin_return_address(0));
+void collective(Collective op, unsigned mask, void* record, Place place) {
+    BlockRunner::running().collective(op, mask, record, __builtin_return_address(0), place);
 }
 
 } // namespace simt::detail

@@ -14,6 +14,7 @@ struct Config {
     uint64_t seed = 1;         // SIMT_SEED: of that order
     int workers = 0;           // SIMT_WORKERS: host threads for the blocks; 0: one per core
     bool count_banks = false;  // count bank conflicts of shared memory; not under ThreadSanitizer
+    int sm_count = 40;         // of the device; a T4 has 40
     bool record_only = false;  // note kernel launches and do not run them; copies still run
 };
 
@@ -58,6 +59,11 @@ std::string last_failure();
 void reset_device();
 /// The `count`-th cudaMalloc from now on finds no memory; 0: none.
 void fail_allocation(int count);
+/// Asked for a kernel's attributes, which loads it, the runtime answers with this `cudaError_t`
+/// from now on; 0: with success.
+void refuse_kernels(int error);
+/// Streams that were made and not destroyed.
+int open_streams();
 /// The next synchronization finds that the device is lost, and so does everything after it.
 void lose_device(const char* why);
 

@@ -4,21 +4,26 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <source_location>
 #include <type_traits>
 
 #include "simt/execution.h"
 
-inline void __syncthreads() {
-    (void)simt::detail::block_barrier(simt::detail::Reduction::none, 0);
+// `place` is where the kernel calls: the argument's default is made there.
+inline void __syncthreads(simt::detail::Place place = std::source_location::current()) {
+    (void)simt::detail::block_barrier(simt::detail::Reduction::none, 0, place);
 }
-inline int __syncthreads_count(int predicate) {
-    return simt::detail::block_barrier(simt::detail::Reduction::count, predicate);
+inline int __syncthreads_count(int predicate,
+                               simt::detail::Place place = std::source_location::current()) {
+    return simt::detail::block_barrier(simt::detail::Reduction::count, predicate, place);
 }
-inline int __syncthreads_and(int predicate) {
-    return simt::detail::block_barrier(simt::detail::Reduction::all, predicate);
+inline int __syncthreads_and(int predicate,
+                             simt::detail::Place place = std::source_location::current()) {
+    return simt::detail::block_barrier(simt::detail::Reduction::all, predicate, place);
 }
-inline int __syncthreads_or(int predicate) {
-    return simt::detail::block_barrier(simt::detail::Reduction::any, predicate);
+inline int __syncthreads_or(int predicate,
+                            simt::detail::Place place = std::source_location::current()) {
+    return simt::detail::block_barrier(simt::detail::Reduction::any, predicate, place);
 }
 inline void __syncwarp(unsigned mask = 0xffffffffu) {
     simt::detail::collective(simt::detail::Collective::syncwarp, mask, nullptr);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <source_location>
 #include <type_traits>
 
 #include "simt/language.h"
@@ -84,12 +85,21 @@ struct LoadMatrix {
     uint4 values; // of that row
     unsigned result[4];
 };
+/// Where the source calls what all threads must execute at one place: a block's barrier, mma,
+/// ldmatrix. None for the rest, which lanes of different branches may execute together.
+struct Place {
+    unsigned line = 0, column = 0;
+    Place() = default;
+    Place(const std::source_location& where) : line(where.line()), column(where.column()) {}
+    friend bool operator==(const Place&, const Place&) = default;
+};
+
 /// Returns when every lane of `mask` has brought its record, and the last to arrive has computed
 /// all results.
-void collective(Collective op, unsigned mask, void* record);
+void collective(Collective op, unsigned mask, void* record, Place place = {});
 
 enum class Reduction : uint8_t { none, count, all, any };
-int block_barrier(Reduction reduction, int predicate);
+int block_barrier(Reduction reduction, int predicate, Place place);
 
 void record_shared_access(const void* data, size_t bytes);
 
