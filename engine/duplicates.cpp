@@ -38,11 +38,30 @@ private:
     std::vector<int> parent_;
 };
 
+/// Waits at the end of a scope: what ends with it is used by a stream, also when an error leaves.
+class Drained {
+public:
+    Drained(Device& device, StreamRef stream) : device_(device), stream_(stream) {}
+    ~Drained() {
+        try {
+            device_.synchronize(stream_);
+        } catch (const Error&) { // it was told before
+        }
+    }
+    Drained(const Drained&) = delete;
+    Drained& operator=(const Drained&) = delete;
+
+private:
+    Device& device_;
+    StreamRef stream_;
+};
+
 class Search {
 public:
-    /// Without a backend: pair by pair, on the host.
-    Search(Backend* backend, DType compute, const VectorRows& rows, double threshold, int block)
-        : backend_(backend), compute_(compute), rows_(rows), threshold_(threshold),
+    /// Without a backend and its memory: pair by pair, on the host.
+    Search(Backend* backend, Device* memory, DType compute, const VectorRows& rows,
+           double threshold, int block)
+        : backend_(backend), memory_(memory), compute_(compute), rows_(rows), threshold_(threshold),
           lowest_(static_cast<float>(threshold - margin_of(compute))),
           highest_(static_cast<float>(threshold + margin_of(compute))), good_(good_rows(rows)),
           count_(static_cast<int>(good_.size())), block_(std::min(block, (count_ + 7) / 8 * 8)),
@@ -50,7 +69,7 @@ public:
 
     Duplicates run() {
         if (count_ >= 2 && backend_)
-            compare_blocks(*backend_);
+            compare_blocks(*backend_, *memory_);
         if (!backend_)
             compare_pairs();
         Duplicates found;
@@ -126,13 +145,13 @@ private:
     }
 
     // The blocks on and above the diagonal: y (block, block) = x w^T, w the columns' rows.
-    void compare_blocks(Backend& backend) {
+    void compare_blocks(Backend& backend, Device& memory) {
         const size_t wide = size_bytes(compute_);
         const size_t x_bytes = wide * block_ * rows_.dim, y_bytes = wide * block_ * block_;
-        const DeviceMemory x = make_device_memory(backend, x_bytes);
-        const DeviceMemory y = make_device_memory(backend, y_bytes);
-        const PinnedMemory host_x = make_pinned_memory(backend, x_bytes);
-        const PinnedMemory host_y = make_pinned_memory(backend, y_bytes);
+        const DeviceMemory x = make_device_memory(memory, x_bytes);
+        const DeviceMemory y = make_device_memory(memory, y_bytes);
+        const PinnedMemory host_x = make_pinned_memory(memory, x_bytes);
+        const PinnedMemory host_y = make_pinned_memory(memory, y_bytes);
         std::vector<float> products(static_cast<size_t>(block_) * block_);
         const Stream stream(backend); // idle at the end of each product
         for (int column = 0; column < count_; column += block_) {
@@ -145,7 +164,8 @@ private:
                                 .y = compute_,
                                 .batches = {1}},
                                {{View(unit.data(), DType::f32, {block_, rows_.dim})}, {}});
-            const DeviceMemory scratch = make_device_memory(backend, product->scratch_bytes());
+            const DeviceMemory scratch = make_device_memory(memory, product->scratch_bytes());
+            const Drained drained(backend, stream); // before both of them go
             for (int first = 0; first <= column; first += block_) {
                 narrow(first == column ? unit : unit_rows(first), host_x.get());
                 backend.copy(x.get(), host_x.get(), x_bytes, CopyKind::host_to_device, stream);
@@ -205,6 +225,7 @@ private:
     }
 
     Backend* backend_;
+    Device* memory_;
     DType compute_;
     VectorRows rows_;
     double threshold_;
@@ -223,17 +244,17 @@ void check_threshold(double threshold) {
 
 } // namespace
 
-Duplicates find_duplicates(Backend& backend, DType compute, const VectorRows& rows,
+Duplicates find_duplicates(Backend& backend, Device& memory, DType compute, const VectorRows& rows,
                            double threshold, int block) {
     check_threshold(threshold);
     YEOUL_REQUIRE(block >= 8 && block % 8 == 0,
                   "block is " << block << ", must be a positive multiple of 8");
-    return Search(&backend, compute, rows, threshold, block).run();
+    return Search(&backend, &memory, compute, rows, threshold, block).run();
 }
 
 Duplicates find_duplicates(const VectorRows& rows, double threshold) {
     check_threshold(threshold);
-    return Search(nullptr, DType::f32, rows, threshold, 8).run();
+    return Search(nullptr, nullptr, DType::f32, rows, threshold, 8).run();
 }
 
 } // namespace yeoul

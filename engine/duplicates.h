@@ -20,9 +20,11 @@ struct VectorRows {
 /// Connected components of "the cosine is at least `threshold`", computed in blocks on the device:
 /// the memory beyond the vectors is bounded, whatever n. A product in the device's precision
 /// proposes pairs, and those near the threshold are decided in fp64: groups do not depend on device
-/// or block size. Throws `Error`, code `invalid_argument`: a threshold outside (0, 1].
+/// or block size. Blocks come from `memory`, a view of the backend's device, and a product's
+/// weights from where the backend places them. Throws `Error`: `invalid_argument` for a threshold
+/// outside (0, 1], `out_of_memory`.
 ///   cost  n^2 * dim FLOP of products
-Duplicates find_duplicates(Backend& backend, DType compute, const VectorRows& rows,
+Duplicates find_duplicates(Backend& backend, Device& memory, DType compute, const VectorRows& rows,
                            double threshold, int block = 2048);
 
 /// The same on the host alone, in fp64: for the photos of a request, while the device computes

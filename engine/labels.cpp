@@ -180,9 +180,9 @@ Tagger::Tagger(Backend& backend, Device& memory, Numerics numerics, std::vector<
 
 Tagger::~Tagger() = default;
 
-std::shared_ptr<const LabelSet> Tagger::make(const Labels& labels, TextEncoder& encoder) const {
-    return std::make_shared<const LabelSet>(labels, encoder, backend_, memory_, numerics_,
-                                            batches_);
+std::shared_ptr<const LabelSet> Tagger::make(const Labels& labels, TextEncoder& encoder,
+                                             Device& memory) const {
+    return std::make_shared<const LabelSet>(labels, encoder, backend_, memory, numerics_, batches_);
 }
 
 void Tagger::replace(std::shared_ptr<const LabelSet> labels) noexcept {

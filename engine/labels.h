@@ -66,8 +66,10 @@ public:
     Tagger(Backend& backend, Device& memory, Numerics numerics, std::vector<int> batches, int dim);
     ~Tagger();
 
-    /// Embeds them and makes them ready for `replace`.
-    std::shared_ptr<const LabelSet> make(const Labels& labels, TextEncoder& encoder) const;
+    /// Embeds them and makes them ready for `replace`, their matrix in `memory`, which outlives
+    /// them.
+    std::shared_ptr<const LabelSet> make(const Labels& labels, TextEncoder& encoder,
+                                         Device& memory) const;
     /// Vectors tagged from here on use the new labels; those under way finish with the old ones.
     void replace(std::shared_ptr<const LabelSet> labels) noexcept;
     /// nullptr before the first `replace`.

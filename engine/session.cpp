@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 
 #include "engine/duplicates.h"
+#include "engine/memory/byte_size.h"
 
 namespace yeoul {
 namespace {
@@ -56,8 +58,11 @@ void add_use(std::vector<MemoryUse>& uses, const AllocatorStats& stats, bool pin
 
 Session::Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
                  const MeasuringOptions& measuring)
-    : trace_path_(options.trace), log_(options.log), backend_(std::move(backend)) {
+    : trace_path_(options.trace), log_(options.log) {
     const auto began = std::chrono::steady_clock::now();
+    auto counted = std::make_unique<CountedBackend>(std::move(backend));
+    counted_ = counted.get();
+    backend_ = std::move(counted);
     if (!trace_path_.empty()) {
         trace_.write(trace_path_); // who cannot write there should know now
         backend_ = std::make_shared<TracedBackend>(std::move(backend_), trace_);
@@ -65,16 +70,14 @@ Session::Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
     PlanRequest request = plan_request(*backend_, options);
     request.batches = measuring.batches;
     prepared_ = prepare(*backend_, request, decode_options(options), options.log);
-    if (options.text)
-        text_ = std::make_unique<TextSide>(*backend_, *backend_, options.model, request.numerics,
-                                           batch_sizes(prepared_.plan.choice.buckets),
-                                           prepared_.opened.info.dim);
+    placed_.emplace(*backend_, prepared_.changing->workspace());
+    tell_memory();
     start(options, request, measuring.full_batches);
     load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 }
 
 Session::Session(Session& first, const EngineOptions& options, const MeasuringOptions& measuring)
-    : backend_(first.backend_) {
+    : backend_(first.backend_), counted_(first.counted_) {
     PlanRequest request = plan_request(*backend_, options);
     request.batches = measuring.batches;
     prepared_ = prepare_beside(*backend_, first.prepared_, request, decode_options(options));
@@ -98,7 +101,29 @@ void Session::start(const EngineOptions& options, const PlanRequest& request, bo
     if (!trace_path_.empty())
         stages = (traced_stages_ = std::make_unique<TracedStages>(*stages, trace_)).get();
     scheduler_ = std::make_unique<Scheduler>(*stages, std::move(scheduling));
-    ready_allocations_ = upstream_allocations();
+    ready_allocations_ = counted_->allocations();
+    ready_synchronizations_ = counted_->synchronizations();
+}
+
+// The plan and, where free memory is the device's alone to change, what became of its estimate.
+void Session::tell_memory() const {
+    if (!log_)
+        return;
+    const MemoryPlan& plan = prepared_.plan;
+    std::string text = "memory: " + bytes_text(plan.owned_bytes()) + " of the engine's own";
+    if (!plan.host_memory) {
+        size_t estimated = 0;
+        for (const PlanLine& line : plan.lines)
+            if (line.owner == PlanLine::Owner::driver && !line.taken)
+                estimated += line.bytes;
+        const size_t now = backend_->free_bytes();
+        const size_t ours = plan.device_bytes + plan.text_device_bytes;
+        const size_t gone = plan.free_bytes > now ? plan.free_bytes - now : 0;
+        text += ", the driver added " + bytes_text(gone > ours ? gone - ours : 0) + " (planned ~" +
+                bytes_text(estimated) + ")";
+    }
+    log_(LogLevel::info,
+         text + (plan.budget_given ? ", budget " : ", free ") + bytes_text(plan.budget_bytes));
 }
 
 Session::~Session() {
@@ -115,8 +140,23 @@ Session::~Session() {
 }
 
 TextSide& Session::text() const {
-    YEOUL_REQUIRE(text_ != nullptr, "the engine was opened without text: set EngineOptions::text");
-    return *text_;
+    YEOUL_REQUIRE(prepared_.text != nullptr,
+                  "the engine was opened without text: set EngineOptions::text");
+    return *prepared_.text;
+}
+
+template <class Call>
+auto Session::beside_photos(Call call) {
+    try {
+        return call();
+    } catch (const std::bad_alloc&) {
+        throw Error(ErrorCode::out_of_memory,
+                    "the host is out of memory for this call; send less at once, or free memory");
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::device_lost)
+            scheduler_->lose(error.what());
+        throw;
+    }
 }
 
 void Session::submit(Request request, Scheduler::OnDone on_done) {
@@ -130,37 +170,44 @@ void Session::submit(Request request, Scheduler::OnDone on_done) {
 }
 
 std::vector<std::vector<float>> Session::embed_text(const std::vector<std::string>& texts) {
-    return text().encoder->embed(texts);
+    return beside_photos([&] { return text().encoder->embed(texts); });
 }
 
 void Session::set_labels(const Labels& labels) {
-    TextSide& side = text();
-    const std::lock_guard lock(side.replacing);
-    std::shared_ptr<const LabelSet> made = side.tagger.make(labels, *side.encoder);
-    prepared_.pipeline->use_labels(made, side.memory.lanes());
-    side.tagger.replace(std::move(made));
+    beside_photos([&] {
+        TextSide& side = text();
+        const std::lock_guard lock(side.replacing);
+        std::shared_ptr<const LabelSet> made =
+            side.tagger.make(labels, *side.encoder, side.memory.labels());
+        prepared_.pipeline->use_labels(made, side.memory.lanes());
+        side.tagger.replace(std::move(made));
+    });
 }
 
 std::vector<std::vector<Tag>> Session::tag(const std::vector<std::vector<float>>& embeddings,
                                            int count) {
-    return text().tagger.tag(embeddings, count);
+    return beside_photos([&] { return text().tagger.tag(embeddings, count); });
 }
 
 Duplicates Session::duplicates(const std::vector<std::vector<float>>& embeddings,
                                double threshold) {
-    size_t dim = 1;
-    for (const std::vector<float>& vector : embeddings)
-        dim = std::max(dim, vector.size());
-    std::vector<float> rows(embeddings.size() * dim);
-    for (size_t i = 0; i < embeddings.size(); ++i) {
-        const std::vector<float>& vector = embeddings[i];
-        YEOUL_REQUIRE(vector.empty() || vector.size() == dim,
-                      "vector " << i << " has " << vector.size() << " values, another " << dim);
-        std::copy(vector.begin(), vector.end(), rows.begin() + static_cast<ptrdiff_t>(i * dim));
-    }
-    if (embeddings.size() <= kMostComparedOnHost)
-        return find_duplicates({rows, static_cast<int>(dim)}, threshold);
-    return find_duplicates(*backend_, device_.dtype, {rows, static_cast<int>(dim)}, threshold);
+    return beside_photos([&] {
+        size_t dim = 1;
+        for (const std::vector<float>& vector : embeddings)
+            dim = std::max(dim, vector.size());
+        std::vector<float> rows(embeddings.size() * dim);
+        for (size_t i = 0; i < embeddings.size(); ++i) {
+            const std::vector<float>& vector = embeddings[i];
+            YEOUL_REQUIRE(vector.empty() || vector.size() == dim,
+                          "vector " << i << " has " << vector.size() << " values, another " << dim);
+            std::copy(vector.begin(), vector.end(), rows.begin() + static_cast<ptrdiff_t>(i * dim));
+        }
+        const VectorRows vectors{rows, static_cast<int>(dim)};
+        if (embeddings.size() <= kMostComparedOnHost)
+            return find_duplicates(vectors, threshold);
+        return find_duplicates(*backend_, prepared_.changing->workspace(), device_.dtype, vectors,
+                               threshold);
+    });
 }
 
 EngineStats Session::stats() const {
@@ -169,31 +216,29 @@ EngineStats Session::stats() const {
     const AllocatorStats pinned = prepared_.memory->pinned().stats();
     add_use(stats.memory, device, false);
     add_use(stats.memory, pinned, true);
+    add_use(stats.memory, prepared_.changing->device().stats(), false);
+    add_use(stats.memory, prepared_.changing->pinned().stats(), true);
     if (prepared_.opened.model) // else they are another's
         stats.weight_bytes = static_cast<int64_t>(prepared_.opened.model->weight_bytes());
     stats.activation_bytes = static_cast<int64_t>(
         device.by_tag[static_cast<size_t>(MemoryTag::activations)].allocated_bytes);
     stats.staging_bytes = static_cast<int64_t>(pinned.total.allocated_bytes);
-    if (text_) {
-        add_use(stats.memory, text_->memory.device().stats(), false);
-        add_use(stats.memory, text_->memory.pinned().stats(), true);
-        stats.weight_bytes += static_cast<int64_t>(text_->encoder->weight_bytes());
-        stats.activation_bytes += static_cast<int64_t>(text_->encoder->activation_bytes());
+    if (prepared_.text) {
+        const TextEncoder& encoder = *prepared_.text->encoder;
+        stats.weight_bytes += static_cast<int64_t>(encoder.weight_bytes());
+        stats.activation_bytes += static_cast<int64_t>(encoder.activation_bytes());
     }
     stats.device_allocations_since_ready =
-        static_cast<int64_t>(upstream_allocations() - ready_allocations_);
+        static_cast<int64_t>(counted_->allocations() - ready_allocations_);
+    stats.device_synchronizations_since_ready =
+        static_cast<int64_t>(counted_->synchronizations() - ready_synchronizations_);
     stats.load_seconds = load_seconds_;
     return stats;
 }
 
 std::string Session::memory_snapshot() const {
-    return "{\"device\": " + prepared_.memory->device().snapshot() +
-           ", \"pinned\": " + prepared_.memory->pinned().snapshot() + "}\n";
-}
-
-uint64_t Session::upstream_allocations() const {
-    return prepared_.memory->device().stats().upstream_allocations +
-           prepared_.memory->pinned().stats().upstream_allocations;
+    return "{\"photos\": " + prepared_.memory->snapshot() +
+           ",\n\"text and searches\": " + prepared_.changing->snapshot() + "}\n";
 }
 
 } // namespace yeoul

@@ -3,13 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include <yeoul/engine.h>
 
 #include "engine/batching/scheduler.h"
+#include "engine/memory/counted_backend.h"
 #include "engine/startup.h"
 #include "engine/telemetry/traced.h"
-#include "engine/text_side.h"
 
 namespace yeoul {
 
@@ -47,18 +48,23 @@ public:
 
 private:
     void start(const EngineOptions& options, const PlanRequest& request, bool full_batches);
-    uint64_t upstream_allocations() const;
+    void tell_memory() const;
     TextSide& text() const;
+    /// Runs what is asked of the device beside photos. A lost device ends all, and what the host
+    /// has no memory for is an `Error` too.
+    template <class Call>
+    auto beside_photos(Call call);
 
     std::filesystem::path trace_path_; // empty: nothing is traced
     std::function<void(LogLevel, std::string_view)> log_;
     Trace trace_;
     std::shared_ptr<Backend> backend_;
-    std::unique_ptr<TextSide> text_; // without EngineOptions::text: none
+    CountedBackend* counted_ = nullptr; // of backend_
     Prepared prepared_;
+    std::optional<PlacedWeights> placed_; // of ops that are made while it serves
     DeviceInfo device_;
     double load_seconds_ = 0;
-    uint64_t ready_allocations_ = 0;
+    uint64_t ready_allocations_ = 0, ready_synchronizations_ = 0;
     std::unique_ptr<TracedStages> traced_stages_;
     std::unique_ptr<Scheduler> scheduler_; // last: it ends before what it uses
 };

@@ -65,6 +65,20 @@ void limit_sources(Prepared& prepared) {
         static_cast<size_t>(kBusBytesPerSecond / prepared.costs->best_per_second()));
 }
 
+/// The text side, within what the budget leaves for all that comes and goes.
+void fill_changing(Prepared& prepared, Backend& backend, const PlanRequest& request) {
+    const MemoryPlan& plan = prepared.plan;
+    prepared.changing = std::make_unique<EngineMemory>(backend);
+    if (plan.budget_given && plan.host_memory)
+        prepared.changing->set_common_limit(plan.rest_bytes());
+    else if (plan.budget_given)
+        prepared.changing->set_limits(plan.rest_bytes(), SIZE_MAX);
+    if (request.text)
+        prepared.text =
+            std::make_unique<TextSide>(backend, *prepared.changing, request.model, request.numerics,
+                                       batch_sizes(plan.choice.buckets), prepared.opened.info.dim);
+}
+
 void fill(Prepared& prepared, Backend& backend, const PlanRequest& request,
           const loader::DecodeOptions& decode,
           const std::function<void(LogLevel, std::string_view)>& log) {
@@ -88,6 +102,7 @@ void fill(Prepared& prepared, Backend& backend, const PlanRequest& request,
     limit_sources(prepared);
     memory.empty_cache();
     memory.set_limits(plan.device_bytes, plan.pinned_bytes);
+    fill_changing(prepared, backend, request);
 }
 
 } // namespace
@@ -153,6 +168,7 @@ Prepared prepare_beside(Backend& backend, const Prepared& first, const PlanReque
     prepared.costs =
         request.batches.empty() ? first.costs : costs_of(*first.costs, request.batches);
     prepared.memory = std::make_unique<EngineMemory>(backend);
+    prepared.changing = std::make_unique<EngineMemory>(backend);
     EngineMemory& memory = *prepared.memory;
     VisionModel& model = *first.opened.model;
     const std::vector<int> batches = batch_sizes(prepared.costs->buckets());

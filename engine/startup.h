@@ -3,6 +3,7 @@
 
 #include "engine/memory/plan.h"
 #include "engine/pipeline.h"
+#include "engine/text_side.h"
 
 namespace yeoul {
 
@@ -19,12 +20,17 @@ PlanRequest plan_request(const Backend& backend, const EngineOptions& options);
 struct Prepared {
     MemoryPlan plan;
     std::unique_ptr<EngineMemory> memory;
+    /// Of what comes and goes while photos are served, which takes nothing then: the text side with
+    /// its labels, searches for duplicates.
+    std::unique_ptr<EngineMemory> changing;
     OpenedModel opened;
+    std::unique_ptr<TextSide> text; // none without `PlanRequest::text`
     std::unique_ptr<Pipeline> pipeline;
     std::optional<batching::CostTable> costs; // of the graphs
 };
 /// Plans, then loads and prepares; times the buckets when no table says what they cost, and writes
-/// it. Afterwards `memory` holds what the plan says and may hold no more. `backend` outlives what
+/// it. Afterwards `memory` and `changing` hold what the plan says. `memory` may hold no more, and
+/// `changing` what a given budget leaves. `backend` outlives what
 /// is made. Throws `Error`, code `out_of_memory`, with the plan's sentence, when the plan does not
 /// fit or the device gives less than it said; else as `open_model`. Nothing is left behind then.
 Prepared prepare(Backend& backend, const PlanRequest& request,

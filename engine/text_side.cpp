@@ -12,9 +12,9 @@ std::unique_ptr<TextEncoder> make_encoder(Backend& backend, EngineMemory& memory
 
 } // namespace
 
-TextSide::TextSide(Backend& backend, Device& device, const std::filesystem::path& directory,
+TextSide::TextSide(Backend& backend, EngineMemory& from, const std::filesystem::path& directory,
                    Numerics numerics, const std::vector<int>& batches, int dim)
-    : memory(device), encoder(make_encoder(backend, memory, directory, numerics, batches)),
+    : memory(from), encoder(make_encoder(backend, memory, directory, numerics, batches)),
       tagger(backend, memory.lanes(), numerics, batches, dim) {
     memory.empty_cache(); // of the staging of weights
 }

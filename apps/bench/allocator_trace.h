@@ -1,4 +1,4 @@
-// A recorded trace of requests for memory, and its replay.
+// A made trace of requests for memory (allocator_trace.py), and its replay.
 #pragma once
 
 #include <cstdint>

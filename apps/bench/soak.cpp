@@ -206,6 +206,8 @@ int soak(const SoakFlags& flags) {
     std::set<std::string> broken = soak.broken();
     if (stats.device_allocations_since_ready != 0)
         broken.insert("nothing is allocated on the device after start-up");
+    if (stats.device_synchronizations_since_ready != 0)
+        broken.insert("nothing waits for the whole device after start-up");
     if (engine.memory_snapshot() != books)
         broken.insert("the memory's books are as they were after start-up");
     if (stats.in_flight != 0)

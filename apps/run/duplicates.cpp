@@ -115,7 +115,7 @@ int stored_duplicates(const DuplicatesFlags& flags) {
         flags.engine.device, flags.engine.threads > 0 ? flags.engine.threads : usable_cores(),
         [&](const std::string& warning) { console.warning(warning); });
     const Duplicates found =
-        find_duplicates(*backend, backend->numerics(flags.engine.precision).compute,
+        find_duplicates(*backend, *backend, backend->numerics(flags.engine.precision).compute,
                         {stored.values, stored.dim}, flags.threshold);
     Album album{.paths = stored.paths, .vectors = {}};
     for (int i = 0; i < stored.rows; ++i) {

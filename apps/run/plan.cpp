@@ -92,6 +92,7 @@ cli::Command plan_command() {
     struct Flags {
         cli::EngineFlags engine;
         std::string format = "table";
+        bool text = false;
     };
     auto flags = std::make_shared<Flags>();
     cli::Command command("plan",
@@ -101,11 +102,15 @@ cli::Command plan_command() {
                          "engine-run plan --batch-size 64 --streams 2 --format json");
     flags->engine.add_model(command);
     flags->engine.add_device(command);
+    command.toggle("text",
+                   "with the text side, as of tag and of engine-serve with --labels or --text",
+                   flags->text);
     command.choice("format", "what is printed (default: table)", flags->format, {"table", "json"});
     flags->engine.add_verbosity(command);
     command.run([flags] {
         cli::Console console(flags->engine.verbosity());
-        const EngineOptions options = flags->engine.options(console);
+        EngineOptions options = flags->engine.options(console);
+        options.text = flags->text;
         require_valid(options);
         const std::unique_ptr<Backend> backend = open_backend(options);
         const MemoryPlan plan = plan_memory(*backend, plan_request(*backend, options));

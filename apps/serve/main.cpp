@@ -1,4 +1,5 @@
 // engine-serve: photos to vectors, tags and near-duplicates over HTTP.
+#include <chrono>
 #include <condition_variable>
 #include <filesystem>
 #include <iostream>
@@ -32,6 +33,9 @@ struct ServeFlags {
     bool drop_late = false, text = false;
     cli::LabelFlags labels;
 };
+
+/// A supervisor should start this program anew within a second of the loss.
+constexpr std::chrono::milliseconds kLostDeviceGrace{100};
 
 /// What ends the program: a signal or a lost device, whichever comes first.
 class Ending {
@@ -138,7 +142,11 @@ int serve(const ServeFlags& flags) {
     service.drain();
     log.info(why == Ending::Why::signal ? "draining: what was accepted is answered"
                                         : "ending: the device is lost");
-    server.drain();
+    // A lost device has answered everybody; only what is on the wire is worth waiting for.
+    if (why == Ending::Why::device_lost)
+        server.drain(kLostDeviceGrace);
+    else
+        server.drain();
     service.close();
     log.info("stopped");
     return why == Ending::Why::signal ? cli::kDone : cli::kDevice;

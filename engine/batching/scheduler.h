@@ -55,6 +55,8 @@ public:
 
     /// False once the device is lost: from then on everything is answered with `device_lost`.
     bool ready() const { return !lost_; }
+    /// The device is lost, says somebody who uses it too. From any thread.
+    void lose(const std::string& message);
     EngineStats stats() const;
 
 private:
@@ -116,7 +118,6 @@ private:
     bool admit(const std::shared_ptr<Album>& album, ItemError& refusal);
     void cancel(Album& album);
     void call(const std::function<void()>& callback) const noexcept;
-    void lose(const std::string& message);
     void free_slot(Item& item);
     void finish(Item& item, std::optional<ItemError> error);
 

@@ -61,7 +61,7 @@ CachingAllocator::Piece CachingAllocator::find_more(StreamPool& pool, size_t byt
 
 /// Puts blocks back whose events are complete, or waits for all. True when there was one.
 bool CachingAllocator::settle(StreamPool& pool, bool wait) {
-    std::vector<StreamPool::Guard> guards;
+    std::list<StreamPool::Guard> guards;
     {
         std::lock_guard lock(pool.mutex);
         if (pool.guards.empty())
@@ -71,8 +71,7 @@ bool CachingAllocator::settle(StreamPool& pool, bool wait) {
     bool any = false;
     const Finally restore([&] { // also when the device is lost
         std::lock_guard lock(pool.mutex);
-        for (StreamPool::Guard& guard : guards)
-            pool.guards.push_back(std::move(guard));
+        pool.guards.splice(pool.guards.end(), guards);
     });
     for (auto guard = guards.begin(); guard != guards.end();) {
         std::vector<std::unique_ptr<Event>>& events = guard->events;
@@ -122,7 +121,7 @@ std::optional<CachingAllocator::Piece> CachingAllocator::adopt(StreamPool& pool,
                 std::lock_guard lock(other->mutex);
                 stream = other->stream;
                 if ((stream == nullptr || stream == own) == ordered)
-                    segment = other->policy.remove_idle(least, most);
+                    segment = other->policy.take_out(least, most);
             }
             if (!segment)
                 continue;
@@ -133,19 +132,34 @@ std::optional<CachingAllocator::Piece> CachingAllocator::adopt(StreamPool& pool,
                     device_.wait(*event, StreamRef(own));
                     events_.put(std::move(event)); // the wait is for this record, not a later one
                 }
-            } catch (const Error&) { // one of the two is being captured
+                return move(*segment, *other, pool, bytes);
+            } catch (const std::exception&) { // a capture, or the host has no memory for it
                 std::lock_guard lock(other->mutex);
-                other->policy.add(*segment);
-                continue;
+                other->policy.put_back(*segment);
             }
-            {
-                std::lock_guard lock(mutex_);
-                segments_.at(segment->address).pool = &pool;
-            }
-            return accept(pool, *segment, bytes);
         }
     }
     return {};
+}
+
+/// What `from` took out becomes `to`'s, or, when it throws std::bad_alloc, not.
+std::optional<CachingAllocator::Piece>
+CachingAllocator::move(const Segment& segment, StreamPool& from, StreamPool& to, size_t bytes) {
+    const auto belongs_to = [&](StreamPool& pool) {
+        std::lock_guard lock(mutex_);
+        segments_.at(segment.address).pool = &pool;
+    };
+    belongs_to(to); // first: from `accept` on its blocks may be freed
+    std::optional<Piece> piece;
+    try {
+        piece = accept(to, segment, bytes);
+    } catch (...) {
+        belongs_to(from);
+        throw;
+    }
+    std::lock_guard lock(from.mutex);
+    from.policy.forget(segment);
+    return piece;
 }
 
 std::optional<CachingAllocator::Piece> CachingAllocator::grow(StreamPool& pool, size_t bytes,
@@ -231,8 +245,13 @@ size_t CachingAllocator::give_back(size_t least) {
     for (StreamPool* pool : pools_.all()) {
         std::lock_guard lock(pool->mutex);
         while (sum < least) {
-            taken.emplace_back(); // before the segment leaves the books: this may throw
-            const std::optional<Segment> segment = pool->policy.remove_idle(0, SIZE_MAX);
+            try {
+                taken.emplace_back();         // before the segment leaves the books
+            } catch (const std::bad_alloc&) { // what was taken so far is given back
+                least = sum;
+                break;
+            }
+            const std::optional<Segment> segment = pool->policy.take_out(0, SIZE_MAX);
             if (!segment) {
                 taken.pop_back();
                 break;
@@ -248,10 +267,14 @@ size_t CachingAllocator::give_back(size_t least) {
         if (each.stream != nullptr && each.stream != done) {
             if (!await(each.stream)) {
                 std::lock_guard lock(each.pool->mutex);
-                each.pool->policy.add(each.segment);
+                each.pool->policy.put_back(each.segment);
                 continue;
             }
             done = each.stream;
+        }
+        {
+            std::lock_guard lock(each.pool->mutex);
+            each.pool->policy.forget(each.segment);
         }
         {
             std::lock_guard lock(mutex_); // upstream may give the address to another thread
@@ -268,7 +291,8 @@ size_t CachingAllocator::give_back(size_t least) {
     return returned;
 }
 
-/// False when the stream cannot be waited for: it is being captured, or the device is lost.
+/// False when the stream cannot be waited for: it is being captured, the device is lost, or the
+/// host has no memory for an event.
 bool CachingAllocator::await(void* stream) {
     try {
         std::unique_ptr<Event> event = events_.take();
@@ -276,7 +300,7 @@ bool CachingAllocator::await(void* stream) {
         device_.synchronize(EventRef(*event));
         events_.put(std::move(event));
         return true;
-    } catch (const Error&) {
+    } catch (const std::exception&) {
         return false;
     }
 }

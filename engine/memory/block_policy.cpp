@@ -122,12 +122,12 @@ void BlockPolicy::put(const Piece& piece) {
 
 void BlockPolicy::add(Segment segment) {
     assert(segment.bytes > 0 && segment.bytes % kGranule == 0);
-    const uint32_t first = new_block();
     auto place = std::find_if(segments_.begin(), segments_.end(),
                               [](const Entry& entry) { return entry.first == kNone; });
     if (place == segments_.end())
         place = segments_.insert(place, Entry{});
-    *place = {.segment = segment, .first = first, .busy = 0, .order = added_++};
+    const uint32_t first = new_block(); // nothing below may throw
+    *place = {.segment = segment, .first = first, .busy = 0, .out = false, .order = added_++};
     Block& block = blocks_[first];
     block.address = segment.address;
     block.bytes = segment.bytes;
@@ -137,10 +137,10 @@ void BlockPolicy::add(Segment segment) {
     idle_bytes_ += segment.bytes;
 }
 
-std::optional<Segment> BlockPolicy::remove_idle(size_t least, size_t most) {
+std::optional<Segment> BlockPolicy::take_out(size_t least, size_t most) noexcept {
     Entry* best = nullptr;
     for (Entry& entry : segments_)
-        if (entry.first != kNone && entry.busy == 0 && entry.segment.bytes >= least &&
+        if (entry.first != kNone && !entry.out && entry.busy == 0 && entry.segment.bytes >= least &&
             entry.segment.bytes <= most &&
             (best == nullptr || entry.segment.bytes < best->segment.bytes))
             best = &entry;
@@ -148,11 +148,32 @@ std::optional<Segment> BlockPolicy::remove_idle(size_t least, size_t most) {
         return {};
     assert(blocks_[best->first].bytes == best->segment.bytes);
     unlink(best->first);
-    drop_block(best->first);
-    best->first = kNone;
+    best->out = true;
     reserved_bytes_ -= best->segment.bytes;
     idle_bytes_ -= best->segment.bytes;
     return best->segment;
+}
+
+BlockPolicy::Entry& BlockPolicy::taken_out(Segment segment) {
+    const auto entry = std::find_if(segments_.begin(), segments_.end(), [&](const Entry& each) {
+        return each.first != kNone && each.out && each.segment.address == segment.address;
+    });
+    assert(entry != segments_.end());
+    return *entry;
+}
+
+void BlockPolicy::put_back(Segment segment) noexcept {
+    Entry& entry = taken_out(segment);
+    entry.out = false;
+    link(entry.first);
+    reserved_bytes_ += segment.bytes;
+    idle_bytes_ += segment.bytes;
+}
+
+void BlockPolicy::forget(Segment segment) noexcept {
+    Entry& entry = taken_out(segment);
+    drop_block(entry.first);
+    entry.first = kNone;
 }
 
 size_t BlockPolicy::largest_free_bytes() const {
@@ -233,7 +254,7 @@ void BlockPolicy::absorb_next(uint32_t block) {
 std::vector<const BlockPolicy::Entry*> BlockPolicy::ordered() const {
     std::vector<const Entry*> all;
     for (const Entry& entry : segments_)
-        if (entry.first != kNone)
+        if (entry.first != kNone && !entry.out)
             all.push_back(&entry);
     std::sort(all.begin(), all.end(),
               [](const Entry* a, const Entry* b) { return a->order < b->order; });

@@ -71,10 +71,13 @@ public:
     /// Back to the free blocks, from used or held.
     void put(const Piece& piece);
 
-    /// Overlaps no segment that is here.
+    /// Overlaps no segment that is here. Takes it or throws std::bad_alloc.
     void add(Segment segment);
     /// Takes out the smallest segment without a used or held block and of `least` to `most` bytes.
-    std::optional<Segment> remove_idle(size_t least, size_t most);
+    /// Its place is kept: `put_back` or `forget` comes next.
+    std::optional<Segment> take_out(size_t least, size_t most) noexcept;
+    void put_back(Segment segment) noexcept;
+    void forget(Segment segment) noexcept;
 
     size_t reserved_bytes() const { return reserved_bytes_; }
     size_t used_bytes() const { return used_bytes_; }
@@ -101,6 +104,7 @@ private:
         Segment segment;
         uint32_t first = kNone; // kNone: this place in the table is not in use
         uint32_t busy = 0;      // blocks used or held
+        bool out = false;       // by `take_out`
         uint64_t order = 0;
     };
 
@@ -111,6 +115,7 @@ private:
     void link(uint32_t block);
     void unlink(uint32_t block);
     void absorb_next(uint32_t block);
+    Entry& taken_out(Segment segment);
     std::vector<const Entry*> ordered() const;
 
     std::vector<Block> blocks_;

@@ -1,6 +1,7 @@
 #include "engine/memory/caching_allocator.h"
 
 #include <cassert>
+#include <new>
 #include <utility>
 
 namespace yeoul {
@@ -85,7 +86,7 @@ std::optional<CachingAllocator::Piece> CachingAllocator::take(StreamPool& pool, 
 void CachingAllocator::free(MemoryBlock& block) noexcept {
     StreamPool& pool = *block.pool_;
     const bool shared = !block.others_.empty();
-    StreamPool::Guard guarded;
+    std::optional<std::list<StreamPool::Guard>> guarded(std::in_place);
     if (shared)
         guarded = guard(block);
     std::lock_guard lock(pool.mutex);
@@ -95,31 +96,39 @@ void CachingAllocator::free(MemoryBlock& block) noexcept {
         return;
     }
     ++pool.frees;
-    if (!shared) {
+    if (guarded && guarded->empty()) {
         pool.policy.put(block.piece_);
         return;
     }
     pool.policy.hold(block.piece_);
-    if (guarded.events.empty())
-        ++pool.lost_blocks;
+    if (guarded)
+        pool.guards.splice(pool.guards.end(), *guarded);
     else
-        pool.guards.push_back(std::move(guarded));
+        ++pool.lost_blocks;
 }
 
-// Without the lock: recording calls the device. No events when nobody can say any more when the
-// streams are done with the block.
-StreamPool::Guard CachingAllocator::guard(const MemoryBlock& block) noexcept {
-    StreamPool::Guard guarded{block.piece_, {}};
+// Without the lock: recording calls the device. One guard, or none where the host has no memory for
+// it: then the streams were waited for. Nothing when nobody can say any more when they are done.
+std::optional<std::list<StreamPool::Guard>>
+CachingAllocator::guard(const MemoryBlock& block) noexcept {
     try {
-        guarded.events.reserve(block.others_.size());
-        for (const StreamRef stream : block.others_) {
-            guarded.events.push_back(events_.take());
-            device_.record(*guarded.events.back(), stream);
+        try {
+            std::list<StreamPool::Guard> guarded;
+            StreamPool::Guard& one = guarded.emplace_back(StreamPool::Guard{block.piece_, {}});
+            one.events.reserve(block.others_.size());
+            for (const StreamRef stream : block.others_) {
+                one.events.push_back(events_.take());
+                device_.record(*one.events.back(), stream);
+            }
+            return guarded;
+        } catch (const std::bad_alloc&) {
+            for (const StreamRef stream : block.others_)
+                device_.synchronize(stream);
+            return std::list<StreamPool::Guard>{};
         }
     } catch (const std::exception&) {
-        guarded.events.clear();
+        return {};
     }
-    return guarded;
 }
 
 void CachingAllocator::release(void* data) {

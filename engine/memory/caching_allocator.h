@@ -112,13 +112,15 @@ private:
     // caching_allocator.cpp: what every request goes through
     static std::optional<Piece> take(StreamPool& pool, size_t bytes);
     void free(MemoryBlock& block) noexcept;
-    StreamPool::Guard guard(const MemoryBlock& block) noexcept;
+    std::optional<std::list<StreamPool::Guard>> guard(const MemoryBlock& block) noexcept;
     [[noreturn]] void refuse(StreamPool& pool, size_t bytes);
 
     // allocator_growth.cpp: what happens when no free block is found
     Piece find_more(StreamPool& pool, size_t bytes);
     bool settle(StreamPool& pool, bool wait);
     std::optional<Piece> adopt(StreamPool& pool, size_t bytes);
+    std::optional<Piece> move(const Segment& segment, StreamPool& from, StreamPool& to,
+                              size_t bytes);
     std::optional<Piece> grow(StreamPool& pool, size_t bytes, size_t segment_bytes);
     std::optional<Piece> accept(StreamPool& pool, Segment segment, size_t bytes);
     size_t give_back(size_t least);

@@ -2,6 +2,25 @@
 
 namespace yeoul {
 
+void* EngineMemory::SharedUpstream::allocate(size_t bytes) {
+    if (!memory_.take(bytes)) {
+        other_.empty_cache();
+        if (!memory_.take(bytes))
+            throw OutOfMemory(bytes, "the budget");
+    }
+    try {
+        return inner_.allocate(bytes);
+    } catch (...) {
+        memory_.put(bytes);
+        throw;
+    }
+}
+
+void EngineMemory::SharedUpstream::release(void* data, size_t bytes) noexcept {
+    inner_.release(data, bytes);
+    memory_.put(bytes);
+}
+
 OpenedModel load_model(const std::filesystem::path& directory, Backend& backend,
                        EngineMemory& memory, Numerics numerics, const ChooseBatches& choose_batches,
                        size_t weight_bytes) {

@@ -22,9 +22,16 @@ public:
                 spare_.pop_back();
                 return event;
             }
-            spare_.reserve(++made_); // so that giving back cannot fail
+            spare_.reserve(made_ + 1); // so that giving back cannot fail
+            ++made_;
         }
-        return std::make_unique<Event>(device_);
+        try {
+            return std::make_unique<Event>(device_);
+        } catch (...) {
+            std::lock_guard lock(mutex_);
+            --made_;
+            throw;
+        }
     }
     /// Of this pool; it may have failed.
     void put(std::unique_ptr<Event> event) noexcept {

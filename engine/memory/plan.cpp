@@ -30,7 +30,7 @@ void add_lines(MemoryPlan& plan, const PipelineShape& shape) {
     const IntakeShape& intake = shape.intake;
     const size_t streams = shape.streams;
     add("weights", MemoryTag::weights, plan.weight_bytes);
-    add("arenas, with workspaces", MemoryTag::activations, streams * shape.arena_bytes);
+    add("arenas, ops' workspaces in them", MemoryTag::activations, streams * shape.arena_bytes);
     add("photo slots", MemoryTag::activations, intake.slot_bytes() * intake.slots);
     add("photos before the resize", MemoryTag::activations, intake.ring_bytes);
     add("staging of slots", MemoryTag::staging,
@@ -41,6 +41,25 @@ void add_lines(MemoryPlan& plan, const PipelineShape& shape) {
         (line.pinned ? pinned_bytes : device_bytes) += line.bytes;
     add("tables, vectors, rest of pages", MemoryTag::activations, plan.device_bytes - device_bytes);
     add("tables, vectors, rest of pages", MemoryTag::staging, plan.pinned_bytes - pinned_bytes);
+}
+
+void add_text(MemoryPlan& plan, const EngineMemory& memory) {
+    const AllocatorStats device = memory.device().stats(), pinned = memory.pinned().stats();
+    plan.text_device_bytes = device.total.reserved_bytes;
+    plan.text_pinned_bytes = pinned.total.reserved_bytes;
+    plan.text_peak_bytes = plan.host_memory ? memory.peak_bytes() : device.peak_reserved_bytes;
+    const auto add = [&](const char* what, MemoryTag tag, const AllocatorStats& stats) {
+        plan.lines.push_back({.what = what,
+                              .tag = tag,
+                              .owner = PlanLine::Owner::ours,
+                              .pinned = tag == MemoryTag::staging,
+                              .bytes = stats.by_tag[static_cast<size_t>(tag)].reserved_bytes,
+                              .estimated = false,
+                              .taken = false});
+    };
+    add("text tower", MemoryTag::weights, device);
+    add("text arena, buffers of tags", MemoryTag::activations, device);
+    add("staging of text and tags", MemoryTag::staging, pinned);
 }
 
 /// The start-up on numbers.
@@ -84,19 +103,10 @@ MemoryPlan dry_run(Backend& backend, const PlanRequest& request, int batch_size)
     plan.peak_bytes = std::max(loading_bytes, plan.owned_bytes());
     add_lines(plan, shape);
     if (request.text) {
-        const TextSide text(backend, dry, request.model, request.numerics,
+        EngineMemory changing(dry);
+        const TextSide text(backend, changing, request.model, request.numerics,
                             batch_sizes(plan.choice.buckets), opened.info.dim);
-        plan.text_device_bytes = text.memory.device().stats().total.reserved_bytes;
-        plan.text_pinned_bytes = text.memory.pinned().stats().total.reserved_bytes;
-        for (const bool on_host : {false, true})
-            plan.lines.push_back(
-                {.what = "text tower, its arena, buffers of tags",
-                 .tag = on_host ? MemoryTag::staging : MemoryTag::weights,
-                 .owner = PlanLine::Owner::ours,
-                 .pinned = on_host,
-                 .bytes = on_host ? plan.text_pinned_bytes : plan.text_device_bytes,
-                 .estimated = false,
-                 .taken = false});
+        add_text(plan, changing);
     }
     // With text each batch size has a second one, which tags.
     const int graphs =
@@ -142,13 +152,13 @@ std::string MemoryPlan::shortage(const std::string& problem) const {
 MemoryPlan plan_memory(Backend& backend, const PlanRequest& request) {
     // Before the dry run loads kernels, which the plan counts.
     const bool given = request.budget_bytes > 0;
-    const size_t budget_bytes =
-        given ? request.budget_bytes
-              : std::min(backend.free_bytes(), backend.properties().total_bytes);
+    const size_t free_bytes = std::min(backend.free_bytes(), backend.properties().total_bytes);
+    const size_t budget_bytes = given ? request.budget_bytes : free_bytes;
     const auto plan_of = [&](int batch_size) {
         MemoryPlan plan = dry_run(backend, request, batch_size);
         plan.budget_given = given;
         plan.budget_bytes = budget_bytes;
+        plan.free_bytes = free_bytes;
         return plan;
     };
     MemoryPlan plan = plan_of(request.batch_size);

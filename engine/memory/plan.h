@@ -5,6 +5,7 @@
 // to the byte what they hold once the engine is ready. What the driver adds on a GPU is one.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "engine/buckets.h"
@@ -62,23 +63,32 @@ struct MemoryPlan {
     int largest_batch = 0;
     size_t least_bytes = 0; // that batches of 1 need
 
-    /// Of the text side, on memory of its own, before any labels are set.
-    size_t text_device_bytes = 0, text_pinned_bytes = 0;
+    /// Of the text side, on memory of its own, before any labels are set; and of what the budget
+    /// counts, at most while it is loaded.
+    size_t text_device_bytes = 0, text_pinned_bytes = 0, text_peak_bytes = 0;
+    size_t free_bytes = 0; // of the device, before the plan was made
 
     size_t owned_bytes() const {
         return device_bytes + pinned_bytes + text_device_bytes + text_pinned_bytes;
     }
     size_t driver_bytes() const; // without what is taken, unless a budget was given
-    /// What the budget must hold while the engine starts and serves.
+    /// What the budget must hold while the engine starts and serves: the text side is loaded when
+    /// all else is there.
     size_t needed_bytes() const {
-        const size_t text = text_device_bytes + (host_memory ? text_pinned_bytes : 0);
-        return (host_memory ? peak_bytes : peak_device_bytes) + text + driver_bytes();
+        const size_t before = host_memory ? peak_bytes : peak_device_bytes;
+        return std::max(before, photo_bytes() + text_peak_bytes) + driver_bytes();
     }
+    /// What the budget leaves for the text side, labels and searches for duplicates.
+    size_t rest_bytes() const { return budget_bytes - photo_bytes() - driver_bytes(); }
     bool fits() const { return needed_bytes() <= budget_bytes; }
     /// One sentence for a plan that does not fit: what is needed, what there is, what would fit.
     std::string refusal() const;
     /// One sentence for a start-up that was refused memory although the plan fits.
     std::string shortage(const std::string& problem) const;
+
+private:
+    /// What the budget counts of what photos need.
+    size_t photo_bytes() const { return device_bytes + (host_memory ? pinned_bytes : 0); }
 };
 
 /// Reads the description of the model, not its weights. Makes streams and events of `backend`, and

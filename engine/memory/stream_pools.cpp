@@ -5,6 +5,7 @@ namespace yeoul {
 StreamPool& StreamPools::make(void* stream, MemoryTag tag) {
     std::lock_guard lock(mutex_);
     Slot& own = slot(stream);
+    const bool is_new = own.stream.load() != stream;
     std::atomic<StreamPool*>& place = own.pools[static_cast<int>(tag)];
     if (StreamPool* made_meanwhile = place.load())
         return *made_meanwhile;
@@ -30,10 +31,12 @@ StreamPool& StreamPools::make(void* stream, MemoryTag tag) {
     }
     place.store(pool, std::memory_order_release);
     own.stream.store(stream, std::memory_order_release);
+    live_streams_ += is_new; // nothing above may throw any more
     return *pool;
 }
 
-// Called with the lock. A free slot is claimed by the caller, who stores the key last.
+// Called with the lock. A free slot is claimed by the caller, who stores the key and counts the
+// stream last.
 StreamPools::Slot& StreamPools::slot(void* stream) {
     Slot* free = nullptr;
     for (size_t i = start(stream), seen = 0; seen < kSlots; i = (i + 1) % kSlots, ++seen) {
@@ -48,7 +51,6 @@ StreamPools::Slot& StreamPools::slot(void* stream) {
     }
     YEOUL_REQUIRE(live_streams_ < kStreams && free != nullptr,
                   "an allocator serves " << kStreams << " streams at a time; retire one first");
-    ++live_streams_;
     return *free;
 }
 

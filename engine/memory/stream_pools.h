@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -32,9 +33,9 @@ struct alignas(128) StreamPool {
 
     std::mutex mutex; // guards what follows, but for `tag`; held for a few instructions
     BlockPolicy policy;
-    std::vector<Guard> guards;
-    void* stream = nullptr; // null: retired, its work is done
-    int number = 0;         // of the stream, in the order of first use
+    std::list<Guard> guards; // its nodes move without taking memory
+    void* stream = nullptr;  // null: retired, its work is done
+    int number = 0;          // of the stream, in the order of first use
     size_t peak_bytes = 0;
     uint64_t allocations = 0, frees = 0, ooms = 0, bad_frees = 0, lost_blocks = 0;
     MemoryTag tag{}; // never changes

@@ -195,7 +195,7 @@ struct DeviceInfo {
 
 /// What one part of an engine holds.
 struct MemoryUse {
-    std::string tag;     // "weights", "activations", "staging"
+    std::string tag;     // "weights", "activations", "workspace", "staging", "labels"
     bool pinned = false; // host memory that copies use; else the device's
     int64_t allocated_bytes = 0, reserved_bytes = 0;
     int64_t peak_bytes = 0; // allocated at a time, at most
@@ -208,8 +208,10 @@ struct EngineStats {
     int64_t weight_bytes = 0, activation_bytes = 0, staging_bytes = 0;
     double load_seconds = 0;
     std::vector<MemoryUse> memory = {};
-    /// Of device and pinned memory; stays 0 while only photos are served.
-    int64_t device_allocations_since_ready = 0;
+    /// Of device and pinned memory, whoever asked for it, and calls that wait for a whole GPU:
+    /// giving memory back. Both stay 0 while only photos are served; new labels and searches for
+    /// duplicates among more than 1,024 vectors may raise them.
+    int64_t device_allocations_since_ready = 0, device_synchronizations_since_ready = 0;
 
     std::array<int64_t, kErrorCodes> errors = {}; // failed photos by `ErrorCode`
     int64_t waiting = 0;                          // photos now, to be decoded or computed
@@ -271,7 +273,8 @@ public:
     const ModelInfo& info() const;
     const DeviceInfo& device() const;
     EngineStats stats() const;
-    /// Every segment and block that the engine holds, as JSON, without addresses.
+    /// Every segment and block that the engine holds, the text side's too, as JSON, without
+    /// addresses.
     std::string memory_snapshot() const;
 
 private:

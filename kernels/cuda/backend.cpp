@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -285,6 +286,7 @@ public:
     }
     std::unique_ptr<Linear> linear(const LinearDesc& desc, const LinearWeights& w) override {
         auto made = make_linear(context(), desc, w);
+        const std::lock_guard lock(gemms_mutex_);
         for (int batch : desc.batches) {
             const GemmShape shape{batch * desc.rows, desc.out, desc.in, desc.activation,
                                   desc.accumulate};
@@ -294,9 +296,14 @@ public:
         return made;
     }
     std::string tune_gemms(double seconds) override {
+        std::vector<GemmShape> gemms;
+        {
+            const std::lock_guard lock(gemms_mutex_);
+            gemms = gemms_;
+        }
         const GemmTable empty;
         const GemmTable& read = parts_.table ? *parts_.table : empty;
-        return read.with(tune(context(), gemms_, seconds)).text();
+        return read.with(tune(context(), gemms, seconds)).text();
     }
     std::unique_ptr<TokenEmbedding> token_embedding(const TokenEmbeddingDesc& desc,
                                                     const TokenEmbeddingWeights& w) override {
@@ -368,6 +375,7 @@ private:
     std::unique_ptr<std::remove_pointer_t<cudaStream_t>, EndStream> upload_stream_;
     int sm_ = 0;
     DeviceProperties properties_;
+    std::mutex gemms_mutex_;       // searches for duplicates make ops while others do
     std::vector<GemmShape> gemms_; // of every linear op made
 };
 
@@ -395,6 +403,9 @@ void throw_cuda_error(cudaError_t error, const char* expression, const char* fil
     case cudaErrorInvalidPc:
     case cudaErrorLaunchFailure:
     case cudaErrorMpsClientTerminated:
+    // "An unknown internal error": it is what a GPU that fell off the bus or a crashed driver
+    // gives. Nobody knows that the context is sound, so it is not used on.
+    case cudaErrorUnknown:
         throw Error(ErrorCode::device_lost, "the device is lost: " + text);
     case cudaErrorNoDevice:
     case cudaErrorInvalidDevice:

@@ -38,6 +38,16 @@ TEST_CASE("plan: says what the engine will hold, as a table and as JSON") {
     for (const json& line : plan["lines"])
         sum += line["bytes"].get<int64_t>();
     CHECK(plan["owned_bytes"] == sum);
+
+    // Of what engine-serve --labels and tag hold.
+    const std::string model =
+        std::string(YEOUL_SOURCE_DIR) + "/tests/golden/clip_text/quick-gelu-77";
+    const Outcome text = run({"plan", "--model", model, "--text", "--format", "json"});
+    REQUIRE(text.code == 0);
+    const Outcome photos = run({"plan", "--model", model, "--format", "json"});
+    CHECK(json::parse(text.out)["owned_bytes"] > json::parse(photos.out)["owned_bytes"]);
+    CHECK(contains(text.out, "text tower"));
+    CHECK_FALSE(contains(photos.out, "text tower"));
 }
 
 TEST_CASE("plan: exits 4 with the largest batch that would fit, and embed refuses the same") {

@@ -1,3 +1,4 @@
+#include <chrono>
 #include <csignal>
 #include <doctest/doctest.h>
 #include <fstream>
@@ -6,6 +7,7 @@
 #include "tests/apps/program.h"
 #include "tests/apps/workplace.h"
 #include "tests/serve/raw_client.h"
+#include "tests/support/sanitizers.h"
 
 #include <sys/stat.h>
 
@@ -166,10 +168,18 @@ TEST_CASE("serve: a lost GPU answers with device_lost and ends the program with 
     call.environment = {std::string("YEOUL_CUDA_LIBRARY=") + YEOUL_EMULATED_CUDA,
                         "YEOUL_TEST_CUDA=", "YEOUL_TEST_LOSE_GPU=" + pipe};
     Running program(call);
-    RawClient client(port_of(program));
+    const int port = port_of(program);
+    RawClient client(port);
     const std::string photo = request("POST", "/v1/embed", place.read("a.ppm"));
     client.send(photo);
     REQUIRE(client.read_reply().status == 200);
+    // Somebody who never sends the rest holds nothing up.
+    RawClient slow(port);
+    const std::string announced =
+        request("POST", "/v1/embed", place.read("a.ppm"), "Expect: 100-continue\r\n");
+    slow.send(announced.substr(0, announced.find("\r\n\r\n") + 4));
+    slow.read_interim();
+    slow.send("half");
     std::ofstream(pipe) << 'x' << std::flush;
     // The emulator loses it a moment later; photos on their way may still be answered.
     RawReply reply;
@@ -179,7 +189,13 @@ TEST_CASE("serve: a lost GPU answers with device_lost and ends the program with 
     } while (reply.status == 200);
     CHECK(reply.status == 503);
     CHECK(json::parse(reply.body)["code"] == "device_lost");
+    const auto told = std::chrono::steady_clock::now();
+    const RawReply cut_off = slow.read_reply();
     const Outcome outcome = program.finish(); // by itself
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - told;
+    CHECK(seconds.count() < (kSanitized ? 5 : 1));
+    CHECK(cut_off.status == 503);
+    CHECK(json::parse(cut_off.body)["code"] == "device_lost");
     CAPTURE(outcome.err);
     CHECK(outcome.code == 4);
     CHECK(outcome.err.find("the device is lost") != std::string::npos);

@@ -127,7 +127,12 @@ public:
         void* data = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
         if (data == nullptr)
             throw OutOfMemory(bytes, "this machine");
-        live_[data] = bytes;
+        try {
+            live_[data] = bytes;
+        } catch (...) {
+            std::free(data);
+            throw;
+        }
         live_bytes_ += bytes;
         return data;
     }

@@ -1,10 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <new>
 #include <optional>
 #include <vector>
 
 #include "engine/memory/caching_allocator.h"
 #include "tests/engine/fake_device.h"
+#include "tests/support/failing_new.h"
 #include "tests/support/random.h"
 
 using namespace yeoul;
@@ -239,6 +241,80 @@ TEST_CASE("allocator faults: upstream fails at the n-th call, for every n of a t
             CHECK(calls > 20);
         }
     }
+}
+
+TEST_CASE("allocator faults: host memory fails at the n-th call, for every n of a trace") {
+    for (const bool onwards : {false, true}) {
+        CAPTURE(onwards);
+        bool met = true;
+        for (int64_t nth = 1; met; ++nth) {
+            CAPTURE(nth);
+            FakeDevice device;
+            FailingUpstream upstream;
+            const Stream a(device), b(device), c(device);
+            {
+                CachingAllocator allocator(device, upstream, 24 * kPage);
+                std::vector<MemoryBlock> blocks;
+                blocks.reserve(200);
+                {
+                    const FailingNew fault(nth, FailingNew::this_one, onwards);
+                    for (uint32_t i = 0; i < 90; ++i) {
+                        const uint32_t random = hashed(i);
+                        try {
+                            blocks.push_back(allocator.allocate(1 + random % (3 * kPage),
+                                                                static_cast<MemoryTag>(random % 5),
+                                                                i > 60          ? c
+                                                                : random & 0x40 ? a
+                                                                                : b));
+                        } catch (const OutOfMemory&) {
+                        } catch (const std::bad_alloc&) {
+                        }
+                        if (random % 5 < 3 && !blocks.empty()) {
+                            MemoryBlock& block = blocks[random % blocks.size()];
+                            try {
+                                if (random % 5 < 2)
+                                    block.used_on(b);
+                            } catch (const std::bad_alloc&) { // not noted, so nobody uses it
+                            }
+                            std::swap(block, blocks.back());
+                            blocks.pop_back();
+                        }
+                        if (i % 30 == 29)
+                            FakeDevice::queue(b).finish();
+                    }
+                    try {
+                        allocator.empty_cache();
+                    } catch (const std::bad_alloc&) {
+                    }
+                    met = fault.failed();
+                }
+                size_t live = 0;
+                for (const MemoryBlock& block : blocks)
+                    live += BlockPolicy::rounded(block.bytes());
+                REQUIRE(allocator.stats().total.allocated_bytes == live);
+                REQUIRE(allocator.stats().total.reserved_bytes == upstream.live_bytes());
+                CHECK(allocator.allocate(1000, kWork, c)); // it goes on
+                blocks.clear();
+                FakeDevice::queue(b).finish();
+                allocator.empty_cache();
+                CHECK(upstream.live_bytes() == 0); // nothing is lost
+                CHECK(allocator.stats().lost_blocks == 0);
+                CHECK(allocator.stats().total.reserved_bytes == 0);
+            }
+        }
+    }
+}
+
+TEST_CASE("allocator faults: streams that find no host memory are not counted as live") {
+    FakeDevice device;
+    FailingUpstream upstream;
+    CachingAllocator allocator(device, upstream);
+    const Stream stream(device);
+    for (int i = 0; i < 100; ++i) {
+        const FailingNew fault(1, FailingNew::this_one);
+        CHECK_THROWS_AS(allocator.allocate(1, kWork, stream), std::bad_alloc);
+    }
+    CHECK(allocator.allocate(1, kWork, stream));
 }
 
 TEST_CASE("allocator faults: a lost device loses no block silently and stops no destructor") {

@@ -14,6 +14,14 @@ using namespace yeoul::test;
 
 namespace {
 
+/// Takes it out for good.
+std::optional<Segment> remove_idle(BlockPolicy& policy, size_t least, size_t most) {
+    const std::optional<Segment> segment = policy.take_out(least, most);
+    if (segment)
+        policy.forget(*segment);
+    return segment;
+}
+
 constexpr size_t kGranule = BlockPolicy::kGranule;
 using Piece = BlockPolicy::Piece;
 using State = BlockPolicy::State;
@@ -168,7 +176,7 @@ TEST_CASE("block policy: random traces give the books of a naive model") {
                 policy.put(piece);
                 model.put(piece.address);
             } else if (choice == 15) {
-                const auto idle = policy.remove_idle(0, SIZE_MAX);
+                const auto idle = remove_idle(policy, 0, SIZE_MAX);
                 if (idle)
                     model.remove(idle->address);
                 else
@@ -182,7 +190,7 @@ TEST_CASE("block policy: random traces give the books of a naive model") {
         }
         for (const Piece& piece : held)
             policy.put(piece);
-        while (policy.remove_idle(0, SIZE_MAX)) {
+        while (remove_idle(policy, 0, SIZE_MAX)) {
         }
         CHECK(policy.reserved_bytes() == 0);
     }
@@ -214,17 +222,17 @@ TEST_CASE("block policy: an idle segment is chosen by size") {
     BlockPolicy policy;
     for (const size_t pages : {4, 1, 2})
         policy.add({pages * 100 * kPage, pages * kPage});
-    CHECK(policy.remove_idle(5 * kPage, SIZE_MAX).has_value() == false);
-    CHECK(policy.remove_idle(0, kPage - 1).has_value() == false);
-    CHECK(policy.remove_idle(kPage + 1, SIZE_MAX)->bytes == 2 * kPage);
+    CHECK(remove_idle(policy, 5 * kPage, SIZE_MAX).has_value() == false);
+    CHECK(remove_idle(policy, 0, kPage - 1).has_value() == false);
+    CHECK(remove_idle(policy, kPage + 1, SIZE_MAX)->bytes == 2 * kPage);
     const auto piece = policy.take(1); // best fit: the single page
     CHECK(policy.idle_bytes() == 4 * kPage);
-    CHECK(policy.remove_idle(0, SIZE_MAX)->bytes == 4 * kPage);
-    CHECK_FALSE(policy.remove_idle(0, SIZE_MAX));
+    CHECK(remove_idle(policy, 0, SIZE_MAX)->bytes == 4 * kPage);
+    CHECK_FALSE(remove_idle(policy, 0, SIZE_MAX));
     policy.hold(*piece);
-    CHECK_FALSE(policy.remove_idle(0, SIZE_MAX)); // a held block is not gone
+    CHECK_FALSE(remove_idle(policy, 0, SIZE_MAX)); // a held block is not gone
     policy.put(*piece);
-    CHECK(policy.remove_idle(0, SIZE_MAX)->bytes == kPage);
+    CHECK(remove_idle(policy, 0, SIZE_MAX)->bytes == kPage);
 }
 
 TEST_CASE("block policy: a piece put back is stale, also when its place is taken again") {
@@ -263,4 +271,30 @@ TEST_CASE("budget: idle bytes beyond a 32nd of the whole are surplus") {
     CHECK(budget.surplus(100, 0) == 0);
     CHECK(budget.surplus(101, 0) == 1);
     CHECK(budget.surplus(200, 3200) == 0);
+}
+
+TEST_CASE("block policy: a segment that was taken out comes back as it was, or not at all") {
+    BlockPolicy policy;
+    policy.add({kPage, kPage});
+    policy.add({4 * kPage, 2 * kPage});
+    const BlockPolicy::Piece used = *policy.take(kPage + 1);
+    const std::optional<Segment> out = policy.take_out(0, SIZE_MAX);
+    REQUIRE(out);
+    CHECK(out->address == kPage);
+    CHECK_FALSE(policy.take_out(0, SIZE_MAX)); // it is out already, the other in use
+    CHECK(policy.reserved_bytes() == 2 * kPage);
+    CHECK(policy.idle_bytes() == 0);
+    CHECK_FALSE(policy.take(kPage));
+    policy.visit(
+        [&](const BlockPolicy::BlockView& block) { CHECK(block.of.address == 4 * kPage); });
+    policy.put_back(*out);
+    CHECK(policy.reserved_bytes() == 3 * kPage);
+    CHECK(policy.idle_bytes() == kPage);
+    const BlockPolicy::Piece again = *policy.take(kPage);
+    CHECK(again.address == kPage);
+    policy.put(again);
+    policy.put(used);
+    CHECK(remove_idle(policy, 0, SIZE_MAX)->bytes == kPage);
+    CHECK(remove_idle(policy, 0, SIZE_MAX)->bytes == 2 * kPage);
+    CHECK(policy.reserved_bytes() == 0);
 }

@@ -82,7 +82,7 @@ void check_groups(Backend& backend, std::initializer_list<int> counts) {
                     continue; // the same again, slowly
                 CAPTURE(block);
                 const Duplicates found =
-                    find_duplicates(backend, compute, {values, kDim}, threshold, block);
+                    find_duplicates(backend, backend, compute, {values, kDim}, threshold, block);
                 CHECK(found.groups == expected);
             }
         }
@@ -123,7 +123,8 @@ TEST_CASE("simt: pairs nearer to the threshold than fp16 can tell are decided in
     }
     const auto expected = dbscan(values, kThreshold);
     REQUIRE(expected.size() == kPairs / 2);
-    CHECK(find_duplicates(*backend, DType::f16, {values, kDim}, kThreshold).groups == expected);
+    CHECK(find_duplicates(*backend, *backend, DType::f16, {values, kDim}, kThreshold).groups ==
+          expected);
 }
 
 TEST_CASE("duplicates: a cosine just at the threshold joins, one just below does not") {
@@ -133,7 +134,8 @@ TEST_CASE("duplicates: a cosine just at the threshold joins, one just below does
         values[0] = 1;
         values[kDim] = 3, values[kDim + 1] = 1; // of any length
         const double threshold = cosine(&values[0], &values[kDim]) - step;
-        const auto found = find_duplicates(*backend, DType::f32, {values, kDim}, threshold);
+        const auto found =
+            find_duplicates(*backend, *backend, DType::f32, {values, kDim}, threshold);
         CHECK(found.groups.size() == (step > 0 ? 1 : 0));
         CHECK(found.closest == std::vector<int>{0, 1});
         CHECK(found.closest_cosine == doctest::Approx(3 / std::sqrt(10.0)));
@@ -146,17 +148,18 @@ TEST_CASE("duplicates: a vector of zeros or with NaN or infinity is like none, a
     std::fill_n(values.begin(), kDim, 0.0f);
     values[2 * kDim + 3] = NAN;
     values[4 * kDim + 5] = INFINITY;
-    const auto found = find_duplicates(*backend, DType::f32, {values, kDim}, 0.9);
+    const auto found = find_duplicates(*backend, *backend, DType::f32, {values, kDim}, 0.9);
     CHECK(found.groups == std::vector<std::vector<int>>{{1, 3, 5}});
     CHECK(found.closest == std::vector<int>{1, 3});
     const std::vector<float> none(2 * kDim, 0.0f);
-    CHECK(find_duplicates(*backend, DType::f32, {none, kDim}, 0.9).closest.empty());
+    CHECK(find_duplicates(*backend, *backend, DType::f32, {none, kDim}, 0.9).closest.empty());
     CHECK(find_duplicates({none, kDim}, 0.9).closest.empty());
-    CHECK(find_duplicates(*backend, DType::f32, {{}, kDim}, 0.9).groups.empty());
+    CHECK(find_duplicates(*backend, *backend, DType::f32, {{}, kDim}, 0.9).groups.empty());
 }
 
 TEST_CASE("duplicates: a threshold that is no cosine above 0 is refused") {
     const auto backend = make_cpu_backend(1);
     for (double threshold : {0.0, -0.5, 1.5, std::nan("")})
-        CHECK_THROWS_AS(find_duplicates(*backend, DType::f32, {{}, kDim}, threshold), Error);
+        CHECK_THROWS_AS(find_duplicates(*backend, *backend, DType::f32, {{}, kDim}, threshold),
+                        Error);
 }

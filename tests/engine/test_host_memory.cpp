@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <fstream>
+#include <functional>
 #include <future>
 #include <limits>
 
@@ -132,6 +133,43 @@ TEST_CASE("policy: what was admitted needs no more memory") {
     }
     CHECK_FALSE(failed);
     CHECK(policy.unfinished() == 0);
+}
+
+TEST_CASE("session: host memory that runs out beside photos is an Error, and nothing changes") {
+    EngineOptions options;
+    options.model = golden_root() / "clip_text" / "quick-gelu-77";
+    options.batch_size = 2;
+    options.threads = 2;
+    options.text = true;
+    Session session(make_cpu_backend(2), options);
+    session.set_labels({.names = {"cat", "dog"}});
+    const std::vector<std::vector<float>> vectors(
+        1100, std::vector<float>(static_cast<size_t>(session.info().dim), 1.0F));
+    const Labels labels{.names = {"red", "green"}};
+    const std::vector<std::vector<float>> one = {vectors.front()};
+    const std::function<void()> calls[] = {
+        [&] { session.set_labels(labels); }, [&] { session.embed_text(labels.names); },
+        [&] { session.tag(one, 2); }, [&] { session.duplicates(vectors, 0.9); }};
+    for (const auto& call : calls) {
+        int refused = 0;
+        bool met = true;
+        for (int64_t nth = 1; met; nth += kSanitized ? 41 : 7) {
+            CAPTURE(nth);
+            try {
+                const FailingNew fault(nth, FailingNew::this_one);
+                met = false;
+                call();
+                met = fault.failed();
+            } catch (const Error& error) {
+                CHECK(error.code() == ErrorCode::out_of_memory);
+                ++refused;
+                met = true;
+            }
+        }
+        CHECK(refused > 0);
+        CHECK(session.ready());
+        CHECK(session.tag(one, 2).front().size() == 2);
+    }
 }
 
 TEST_CASE("session: host memory that runs out takes photos of that moment, and never an answer") {

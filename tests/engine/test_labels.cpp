@@ -21,10 +21,11 @@ const std::vector<int> kBatches = {2, 4}; // one photo alone is padded
 
 struct Opened {
     Opened(Backend& backend, const std::filesystem::path& directory)
-        : golden(directory),
+        : memory(backend), golden(directory),
           encoder(directory, backend, backend, backend.numerics("auto"), kBatches),
           tagger(backend, backend, backend.numerics("auto"), kBatches, encoder.dim()) {}
-    void replace(const Labels& labels) { tagger.replace(tagger.make(labels, encoder)); }
+    void replace(const Labels& labels) { tagger.replace(tagger.make(labels, encoder, memory)); }
+    Device& memory;
     GoldenText golden;
     TextEncoder encoder;
     Tagger tagger;
@@ -228,7 +229,7 @@ TEST_CASE("labels: a set refused memory at any point leaves the old one in force
     const auto directory = golden_models("clip_text").back();
     TextEncoder encoder(directory, *inner, *inner, inner->numerics("auto"), kBatches);
     Tagger tagger(*inner, backend, inner->numerics("auto"), kBatches, encoder.dim());
-    tagger.replace(tagger.make({.names = {"cat", "dog"}}, encoder));
+    tagger.replace(tagger.make({.names = {"cat", "dog"}}, encoder, backend));
     const auto photos = rows(GoldenText(directory).reference.at("image_embeds"));
     const int blocks = backend.live_blocks, streams = backend.live_streams;
     int refusals = 0;
@@ -236,7 +237,7 @@ TEST_CASE("labels: a set refused memory at any point leaves the old one in force
         CAPTURE(refusals);
         backend.fails = [fault = backend.calls + 1 + refusals](int call) { return call == fault; };
         try {
-            tagger.replace(tagger.make({.names = {"red", "green", "blue"}}, encoder));
+            tagger.replace(tagger.make({.names = {"red", "green", "blue"}}, encoder, backend));
             made = true;
         } catch (const OutOfMemory&) {
             CHECK(backend.live_blocks == blocks);

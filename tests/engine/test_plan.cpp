@@ -1,6 +1,7 @@
 // The memory plan against what engines really hold, on the CPU and on the emulated GPU.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstring>
 
 #include "engine/backends.h"
@@ -28,6 +29,13 @@ PlanRequest request_for(const Backend& backend, int batch_size, int streams = 1)
             .budget_bytes = 0};
 }
 
+PlanRequest text_request_for(const Backend& backend, int batch_size) {
+    PlanRequest request = request_for(backend, batch_size);
+    request.model = golden_root() / "clip_text" / "quick-gelu-77";
+    request.text = true;
+    return request;
+}
+
 size_t reserved(const CachingAllocator& allocator) {
     return allocator.stats().total.reserved_bytes;
 }
@@ -43,6 +51,45 @@ std::string refusal_of(Backend& backend, const PlanRequest& request) {
     return {};
 }
 
+/// What is printed adds up, tag by tag, to what the allocators hold.
+void check_lines(const MemoryPlan& plan, const AllocatorStats& memory,
+                 const AllocatorStats& pinned) {
+    std::array<size_t, kMemoryTags> by_tag{};
+    for (const PlanLine& line : plan.lines) {
+        CHECK(line.pinned == (line.tag == MemoryTag::staging));
+        by_tag[static_cast<size_t>(*line.tag)] += line.bytes;
+    }
+    for (int tag = 0; tag < kMemoryTags; ++tag) {
+        CAPTURE(tag);
+        CHECK(by_tag[tag] == memory.by_tag[tag].reserved_bytes + pinned.by_tag[tag].reserved_bytes);
+    }
+}
+
+void check_text_plan(Backend& device) {
+    FaultyBackend backend(device);
+    const PlanRequest request = text_request_for(backend, 4);
+    const MemoryPlan plan = plan_memory(backend, request);
+    CHECK(backend.calls == 0);
+    const Prepared prepared = prepare(backend, request);
+    const EngineMemory& memory = *prepared.changing;
+    CHECK(plan.text_device_bytes > 0);
+    CHECK(reserved(memory.device()) == plan.text_device_bytes);
+    CHECK(reserved(memory.pinned()) == plan.text_pinned_bytes);
+    CHECK((plan.host_memory ? memory.peak_bytes() : memory.device().stats().peak_reserved_bytes) ==
+          plan.text_peak_bytes);
+    CHECK(prepared.memory->reserved_bytes() + memory.reserved_bytes() == plan.owned_bytes());
+    size_t lines = 0;
+    for (const PlanLine& line : plan.lines)
+        lines += line.bytes;
+    CHECK(lines == prepared.memory->reserved_bytes() + memory.reserved_bytes());
+
+    PlanRequest tight = request;
+    tight.budget_bytes = plan.needed_bytes();
+    CHECK(prepare(backend, tight).plan.fits()); // exactly enough
+    tight.budget_bytes -= 1;
+    CHECK_FALSE(plan_memory(backend, tight).fits());
+}
+
 void check_plan(Backend& device) {
     for (const int batch_size : {1, 3, 8})
         for (const int streams : {1, 2}) {
@@ -54,14 +101,11 @@ void check_plan(Backend& device) {
             CHECK(backend.calls == 0); // it takes no memory
             CHECK(plan.fits());
             CHECK(plan.buckets.back().batch == batch_size);
-            size_t lines = 0;
-            for (const PlanLine& line : plan.lines)
-                lines += line.bytes;
-            CHECK(lines == plan.owned_bytes());
 
             const Prepared prepared = prepare(backend, request);
             const AllocatorStats memory = prepared.memory->device().stats();
             const AllocatorStats pinned = prepared.memory->pinned().stats();
+            check_lines(plan, memory, pinned);
             CHECK(memory.total.reserved_bytes == plan.device_bytes);
             CHECK(pinned.total.reserved_bytes == plan.pinned_bytes);
             CHECK(memory.by_tag[static_cast<int>(MemoryTag::weights)].reserved_bytes ==
@@ -139,7 +183,8 @@ bool start_with(Backend& device, const std::function<bool(int)>& fails, int faul
     FaultyBackend backend(device);
     backend.fails = fails;
     try {
-        PlanRequest request = request_for(backend, 64, 2);
+        PlanRequest request = text_request_for(backend, 64);
+        request.streams = 2;
         request.batches = {1, 64}; // nothing to time
         const Prepared prepared = prepare(backend, request);
         CHECK(prepared.pipeline->lanes().size() == 2);
@@ -167,7 +212,7 @@ void check_faults(Backend& device) {
             device, [&](int call) { return call >= fault; }, fault);
     } while (start_with(
         device, [&](int call) { return call == fault; }, fault));
-    CHECK(fault > 5); // it met each of several
+    CHECK(fault > 8); // it met each of several, of the text side too
 }
 
 } // namespace
@@ -182,6 +227,14 @@ TEST_CASE("plan: on a CPU a dry load makes the very requests of a real one") {
 
 TEST_CASE("simt: a dry load of the plan makes the very requests of a real one") {
     check_requests(*make_fp16_backend());
+}
+
+TEST_CASE("plan: on a CPU the text side's part is what it holds and, at most, held") {
+    check_text_plan(*make_cpu_backend(1));
+}
+
+TEST_CASE("simt: the plan of the text side is what it holds and, at most, held") {
+    check_text_plan(*make_fp16_backend());
 }
 
 TEST_CASE("simt: the plan is to the byte what the engine holds once it is ready") {

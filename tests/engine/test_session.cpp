@@ -38,6 +38,23 @@ Photo coarse_noise(int height, int width, uint32_t seed) {
     return Photo::rgb(std::move(pixels), height, width);
 }
 
+EngineOptions text_options() {
+    EngineOptions options = session_options();
+    options.model = golden_root() / "clip_text" / "quick-gelu-77";
+    options.text = true;
+    return options;
+}
+
+size_t use_of(const Session& session, const std::string& tag) {
+    size_t bytes = 0;
+    for (const MemoryUse& use : session.stats().memory)
+        bytes += tag.empty() || use.tag == tag ? static_cast<size_t>(use.reserved_bytes) : 0;
+    return bytes;
+}
+size_t reserved(const Session& session) {
+    return use_of(session, "");
+}
+
 std::vector<Photo> photos(int count) {
     std::vector<Photo> photos;
     for (int i = 0; i < count; ++i)
@@ -129,11 +146,9 @@ TEST_CASE("simt: session: photos of any size get on the GPU what they get on the
 }
 
 TEST_CASE("simt: session: photos get their tags in the pass that computes them") {
-    EngineOptions with_text = session_options();
-    with_text.model = golden_root() / "clip_text" / "quick-gelu-77";
-    with_text.text = true;
-    Session gpu(make_fp16_backend(), with_text);
+    Session gpu(make_fp16_backend(), text_options());
     gpu.set_labels({.names = {"cat", "dog", "red car", "a bird"}});
+    const int64_t taken = gpu.stats().device_allocations_since_ready; // of the labels
     std::promise<std::vector<Result>> promise;
     gpu.submit({.photos = photos(3), .tags = 3},
                [&](std::vector<Result> results) { promise.set_value(std::move(results)); });
@@ -146,7 +161,7 @@ TEST_CASE("simt: session: photos get their tags in the pass that computes them")
             CHECK(std::abs(result.tags[rank].probability - alone[rank].probability) < 1e-5);
         }
     }
-    CHECK(gpu.stats().device_allocations_since_ready == 0);
+    CHECK(gpu.stats().device_allocations_since_ready == taken);
 }
 
 TEST_CASE("session: an instance beside another shares its weights and nothing else") {
@@ -187,6 +202,93 @@ TEST_CASE("session: an instance beside another shares its weights and nothing el
         CHECK(held(small, "activations") < held(first, "activations"));
         CHECK(embed(small, album).size() == album.size());
         CHECK_THROWS_AS(Session(first, session_options(), {.batches = {1, 1000}}), Error);
+    }
+}
+
+TEST_CASE("session: labels beyond the budget are refused, and the old ones stay") {
+    EngineOptions options = text_options();
+    options.memory_budget_bytes =
+        plan_memory(*make_cpu_backend(2), plan_request(*make_cpu_backend(2), options))
+            .needed_bytes() +
+        (size_t{6} << 20);
+    Session session(make_cpu_backend(2), options);
+    session.set_labels({.names = {"cat", "dog"}});
+    const std::vector<std::vector<float>> vectors = {
+        std::vector<float>(static_cast<size_t>(session.info().dim), 1.0F)};
+    CHECK(session.tag(vectors, 2).front().size() == 2);
+    CHECK(reserved(session) <= options.memory_budget_bytes);
+    Labels many{.names = {}, .templates = {"{}"}};
+    for (int i = 0; i < (6 << 20) / 4 / session.info().dim; ++i)
+        many.names.push_back(std::to_string(i));
+    for (int again = 0; again < 2; ++again) { // and it leaves nothing behind
+        try {
+            session.set_labels(many);
+            FAIL_CHECK("they were set");
+        } catch (const Error& error) {
+            CHECK(error.code() == ErrorCode::out_of_memory);
+        }
+        CHECK(reserved(session) <= options.memory_budget_bytes);
+        CHECK(session.tag(vectors, 2).front().size() == 2);
+    }
+    // What fits, fits again: the memory of the last ones is given back for the next.
+    many.names.resize(many.names.size() / 6);
+    for (int again = 0; again < 3; ++again) {
+        session.set_labels(many);
+        CHECK(reserved(session) <= options.memory_budget_bytes);
+    }
+}
+
+TEST_CASE("session: what takes memory of the device after start-up is counted, whoever asks") {
+    for (const bool host : {true, false}) {
+        if (!host && kSlowSanitizer)
+            continue;
+        CAPTURE(host);
+        Session session(host ? make_cpu_backend(2) : make_fp16_backend(), text_options());
+        const auto allocations = [&] { return session.stats().device_allocations_since_ready; };
+        CHECK(allocations() == 0);
+        session.set_labels({.names = {"cat", "dog"}});
+        const int64_t of_labels = allocations();
+        CHECK(of_labels > 0);
+        CHECK(use_of(session, "labels") > 0);
+        CHECK(session.stats().device_synchronizations_since_ready == 0);
+
+        const std::vector<float> values = random_eighths(size_t{1100} * 16, 4, 3);
+        std::vector<std::vector<float>> vectors;
+        for (size_t i = 0; i < 1100; ++i)
+            vectors.emplace_back(values.begin() + static_cast<ptrdiff_t>(16 * i),
+                                 values.begin() + static_cast<ptrdiff_t>(16 * i + 16));
+        session.duplicates(vectors, 0.99);
+        const int64_t of_search = allocations();
+        CHECK(of_search > of_labels);
+        CHECK(use_of(session, "workspace") > 0);
+        session.duplicates(vectors, 0.99);
+        CHECK(allocations() == of_search); // from the cache
+    }
+}
+
+TEST_CASE("session: a device lost beside photos is lost for all") {
+    const std::function<void(Session&)> calls[] = {
+        [](Session& session) {
+            session.set_labels({.names = {"red", "green"}});
+        },
+        [](Session& session) { session.embed_text({"cat"}); },
+        [](Session& session) {
+            session.tag({std::vector<float>(static_cast<size_t>(session.info().dim), 1.0F)}, 1);
+        },
+        [](Session& session) {
+            session.duplicates(std::vector(1100, std::vector<float>(16, 1.0F)), 0.9);
+        }};
+    for (const auto& call : calls) {
+        auto made = std::make_unique<FailingBackend>(make_cpu_backend(1));
+        FailingBackend& backend = *made;
+        Session session(std::move(made), text_options());
+        session.set_labels({.names = {"cat", "dog"}});
+        backend.lost = true;
+        backend.fail_at = backend.calls + 1;
+        CHECK_THROWS_AS(call(session), Error);
+        CHECK_FALSE(session.ready());
+        for (const Result& result : embed(session, photos(1)))
+            CHECK(result.error->code == ErrorCode::device_lost);
     }
 }
 

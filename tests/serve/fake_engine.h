@@ -55,13 +55,16 @@ public:
     }
     bool ready() const override { return true; }
     bool has_text() const override { return has_text_; }
-    /// Blocks while `block_labels` is in force. A label "bad" is refused.
+    /// Blocks while `block_labels` is in force. A label "bad" is refused, and a
+    /// first one "lost" loses the device.
     void set_labels(const Labels& labels) override {
         std::unique_lock lock(mutex_);
         setting_labels_ = true;
         changed_.notify_all();
         changed_.wait(lock, [this] { return !block_labels_; });
         setting_labels_ = false;
+        if (labels.names.front() == "lost")
+            throw Error(ErrorCode::device_lost, "the fake device is lost");
         for (size_t i = 0; i < labels.names.size(); ++i)
             YEOUL_REQUIRE(labels.names[i] != "bad", "label " << i + 1 << ", \"bad\": is bad");
         labels_ = labels.names;

@@ -151,6 +151,7 @@ TEST_CASE("metrics: memory by what it is for, allocated, reserved and at most") 
     CHECK(bytes("reserved", staging) == 300);
     CHECK(bytes("peak", staging) == 200);
     CHECK(value_of(metrics(ready.service), "yeoul_device_allocations_since_ready_total") == 0);
+    CHECK(value_of(metrics(ready.service), "yeoul_device_synchronizations_since_ready_total") == 0);
     const json stats = json::parse(ask(ready.service, "GET", "/v1/stats").body);
     CHECK(stats["memory"] == json::parse(R"([{"tag": "staging", "pinned": true,
         "allocated_bytes": 100, "reserved_bytes": 300, "peak_bytes": 200}])"));

@@ -235,6 +235,17 @@ TEST_CASE("service: a canary that fails keeps it from being ready") {
     CHECK(ask(service, "GET", "/v2/health/ready").status == 503);
 }
 
+TEST_CASE("service: a device lost while labels are set is told once and ends readiness") {
+    std::promise<void> lost;
+    ServiceOptions options;
+    options.on_device_lost = [&lost] { lost.set_value(); };
+    Ready ready(options);
+    check_error(ask(ready.service, "PUT", "/v1/labels", R"({"labels": ["lost"]})"), 503,
+                "device_lost");
+    lost.get_future().wait();
+    check_error(embed(ready, "abc"), 503, "device_lost");
+}
+
 TEST_CASE("service: a lost device is told once and ends readiness") {
     int told = 0;
     ServiceOptions options = clip_options();

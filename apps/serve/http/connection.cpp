@@ -113,7 +113,7 @@ void Connection::sweep(Clock::time_point now) {
 void Connection::drain() {
     drained_ = Clock::now();
     if (deadline_ != Clock::time_point::max())
-        deadline_ = std::min(deadline_, drained_ + options_.transfer_grace);
+        deadline_ = std::min(deadline_, drained_ + loop_.drain_grace);
     error_code ignored;
     if (idle_)
         socket_.cancel(ignored);
@@ -126,7 +126,14 @@ void Connection::transfer_deadline(Clock::time_point begun, uint64_t bytes) {
     deadline_ =
         begun + options_.transfer_grace + std::chrono::duration_cast<Clock::duration>(allowance);
     if (loop_.draining)
-        deadline_ = std::min(deadline_, std::max(begun, drained_) + options_.transfer_grace);
+        deadline_ = std::min(deadline_, std::max(begun, drained_) + loop_.drain_grace);
+}
+
+void Connection::deadline_in(Clock::duration duration) {
+    timed_out_ = false;
+    if (loop_.draining)
+        duration = std::min<Clock::duration>(duration, loop_.drain_grace);
+    deadline_ = Clock::now() + duration;
 }
 
 /// Destroyed with the coroutine: also where asio finds no memory to go on and drops it. What still

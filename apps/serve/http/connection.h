@@ -47,6 +47,7 @@ struct ServerState {
 struct Loop {
     std::unordered_set<Connection*> connections;
     bool draining = false;
+    std::chrono::milliseconds drain_grace{0}; // of what clients do while it drains
     std::function<void()> emptied; // called while draining, when the last connection is gone
     net::io_context context{1};    // last: what waits in it still knows the others
 };
@@ -83,8 +84,8 @@ public:
     /// To be called some times a second: ends what has taken too long, looks whether the client of
     /// a request that is being answered is still there, and answers what no memory was left for.
     void sweep(Clock::time_point now);
-    /// Closes when no request is on its way; otherwise after it, and the rest of its body may take
-    /// `transfer_grace`.
+    /// Closes when no request is on its way; otherwise after it, and what its client still does
+    /// may take the loop's `drain_grace`.
     void drain();
 
 private:
@@ -104,10 +105,10 @@ private:
     std::optional<HttpReply> refuse(const Parser& parser, const Head& head);
     net::awaitable<std::optional<HttpReply>> read_body(Parser& parser, HttpRequest& request,
                                                        BodyCharge& charge);
-    net::awaitable<std::optional<HttpReply>> read_sized(std::vector<uint8_t>& body, uint64_t size,
+    net::awaitable<std::optional<HttpReply>> read_sized(HttpRequest& request, uint64_t size,
                                                         BodyCharge& charge);
-    net::awaitable<std::optional<HttpReply>>
-    read_chunked(Parser& parser, std::vector<uint8_t>& body, BodyCharge& charge);
+    net::awaitable<std::optional<HttpReply>> read_chunked(Parser& parser, HttpRequest& request,
+                                                          BodyCharge& charge);
     uint64_t most_body_bytes() const;
     net::awaitable<bool> skip_body(uint64_t size);
     bool waits_for_continue(const Parser& parser) const;
@@ -120,13 +121,10 @@ private:
     void probe_client();
     void hang_up();
     void leave();
-    HttpReply body_failure(const boost::system::error_code& error);
+    HttpReply body_failure(const boost::system::error_code& error, const Head& head);
     HttpReply refusal_by_transport(int status, std::string_view code, std::string_view message);
 
-    void deadline_in(Clock::duration duration) {
-        timed_out_ = false;
-        deadline_ = Clock::now() + duration;
-    }
+    void deadline_in(Clock::duration duration);
     void transfer_deadline(Clock::time_point begun, uint64_t bytes);
     void no_deadline() { deadline_ = Clock::time_point::max(); }
 

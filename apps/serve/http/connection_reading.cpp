@@ -103,9 +103,9 @@ net::awaitable<std::optional<HttpReply>> Connection::read_body(Parser& parser, H
     std::optional<HttpReply> failure;
     try {
         if (request.head.content_length)
-            failure = co_await read_sized(request.body, *request.head.content_length, charge);
+            failure = co_await read_sized(request, *request.head.content_length, charge);
         else
-            failure = co_await read_chunked(parser, request.body, charge);
+            failure = co_await read_chunked(parser, request, charge);
     } catch (const std::bad_alloc&) {
         application_.refused_by_transport(503, reading_);
         failure = out_of_memory_reply();
@@ -117,8 +117,9 @@ net::awaitable<std::optional<HttpReply>> Connection::read_body(Parser& parser, H
 }
 
 /// Past the parser: its body is copied through `buffer_`, which costs half of the rate.
-net::awaitable<std::optional<HttpReply>> Connection::read_sized(std::vector<uint8_t>& body,
-                                                                uint64_t size, BodyCharge& charge) {
+net::awaitable<std::optional<HttpReply>> Connection::read_sized(HttpRequest& request, uint64_t size,
+                                                                BodyCharge& charge) {
+    std::vector<uint8_t>& body = request.body;
     const Clock::time_point begun = Clock::now();
     // The pages behind it are touched step by step: what is only announced costs nothing.
     body.reserve(size);
@@ -138,7 +139,7 @@ net::awaitable<std::optional<HttpReply>> Connection::read_sized(std::vector<uint
                 net::buffer(body.data() + have + got, step - got), kAwait);
             got += bytes;
             if (error)
-                co_return body_failure(error);
+                co_return body_failure(error, request.head);
         }
         have += step;
     }
@@ -146,7 +147,8 @@ net::awaitable<std::optional<HttpReply>> Connection::read_sized(std::vector<uint
 }
 
 net::awaitable<std::optional<HttpReply>>
-Connection::read_chunked(Parser& parser, std::vector<uint8_t>& body, BodyCharge& charge) {
+Connection::read_chunked(Parser& parser, HttpRequest& request, BodyCharge& charge) {
+    std::vector<uint8_t>& body = request.body;
     const Clock::time_point begun = Clock::now();
     const uint64_t most = most_body_bytes();
     parser.body_limit(most);
@@ -167,13 +169,17 @@ Connection::read_chunked(Parser& parser, std::vector<uint8_t>& body, BodyCharge&
                                            "the body has more than " + std::to_string(most) +
                                                " bytes; send fewer photos at once");
         if (error && error != http::error::need_buffer)
-            co_return body_failure(error);
+            co_return body_failure(error, request.head);
     }
     body.resize(have);
     co_return std::nullopt;
 }
 
-HttpReply Connection::body_failure(const error_code& error) {
+HttpReply Connection::body_failure(const error_code& error, const Head& head) {
+    // Who was cut off by the server's end hears what ended it.
+    if (timed_out_ && loop_.draining)
+        if (std::optional<HttpReply> refusal = application_.refuse(head))
+            return std::move(*refusal);
     if (timed_out_)
         return refusal_by_transport(408, "timeout", "the body did not arrive in time");
     if (ends_of_stream(error) || error == http::error::partial_message)

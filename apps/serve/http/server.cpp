@@ -71,11 +71,13 @@ public:
                 .refused_too_many = state_.refused_too_many};
     }
 
-    void drain() {
+    void drain(std::optional<std::chrono::milliseconds> given) {
+        const std::chrono::milliseconds grace = given.value_or(options_.transfer_grace);
         stop_accepting();
         for (Worker& worker : workers_)
-            net::post(worker.loop.context, [this, &worker] {
+            net::post(worker.loop.context, [this, &worker, grace] {
                 worker.loop.draining = true;
+                worker.loop.drain_grace = grace;
                 for (Connection* connection : worker.loop.connections)
                     connection->drain();
                 if (worker.loop.connections.empty())
@@ -282,8 +284,8 @@ std::string HttpServer::address() const {
 ServerCounts HttpServer::counts() const {
     return impl_->counts();
 }
-void HttpServer::drain() {
-    impl_->drain();
+void HttpServer::drain(std::optional<std::chrono::milliseconds> grace) {
+    impl_->drain(grace);
 }
 
 } // namespace yeoul::serve

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "apps/serve/http/message.h"
@@ -44,9 +45,9 @@ public:
     ServerCounts counts() const;
 
     /// Takes no new connection, closes idle ones, lets those that have a request finish it, and
-    /// returns when the last is closed. No body and no reply takes longer than `transfer_grace`
-    /// now.
-    void drain();
+    /// returns when the last is closed. Nothing that clients send or read takes longer than `grace`
+    /// now, and what the timeouts' precision adds; without it, `transfer_grace`.
+    void drain(std::optional<std::chrono::milliseconds> grace = {});
 
 private:
     class Impl;

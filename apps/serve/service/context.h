@@ -65,6 +65,9 @@ struct Route {
     JobThread Context::*large_bodies = &Context::json_jobs;
 };
 
+/// Once, when `code` is `device_lost`: the service is lost, and whoever started it hears of it.
+void note_lost_device(Context& context, ErrorCode code, const std::string& message);
+
 std::vector<Route> v1_routes();
 std::vector<Route> label_routes();
 std::vector<Route> openai_routes();

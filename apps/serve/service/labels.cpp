@@ -33,6 +33,9 @@ void put_labels(Context& context, Call call) {
             try {
                 context.labels.replace(*context.engine.load(), labels);
                 respond.send(labels_reply(context.options.model_name, labels));
+            } catch (const Error& error) {
+                respond.send(reply_to_exception());
+                note_lost_device(context, error.code(), error.what());
             } catch (...) {
                 respond.send(reply_to_exception());
             }

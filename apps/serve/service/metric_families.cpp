@@ -119,8 +119,13 @@ Metrics::Families::Families(const std::string& model, const std::vector<std::str
             for (auto* family : {&memory_allocated_, &memory_reserved_, &memory_peak_})
                 family->Add({{"tag", tag}, {"pinned", pinned}});
     device_allocations_ = &counters("yeoul_device_allocations_since_ready_total",
-                                    "Allocations of device and pinned memory while serving")
+                                    "Allocations of device and pinned memory while serving: 0 but "
+                                    "for new labels and large searches for duplicates")
                                .Add({});
+    device_synchronizations_ =
+        &counters("yeoul_device_synchronizations_since_ready_total",
+                  "Calls while serving that wait for a whole GPU: memory given back to it")
+             .Add({});
     add_process();
     add_triton(model);
 }
@@ -231,6 +236,8 @@ void Metrics::Families::refresh_memory(const EngineStats& stats) {
         memory_peak_.Add(part).Set(static_cast<double>(use.peak_bytes));
     }
     raise_to(*device_allocations_, static_cast<double>(stats.device_allocations_since_ready));
+    raise_to(*device_synchronizations_,
+             static_cast<double>(stats.device_synchronizations_since_ready));
 }
 
 void Metrics::Families::refresh_process() {

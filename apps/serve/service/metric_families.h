@@ -65,6 +65,7 @@ private:
         *resident_bytes_, *open_files_;
     std::map<std::string, Gauge*> memory_bytes_; // by tag
     Counter* device_allocations_;
+    Counter* device_synchronizations_;
     std::map<std::string, Counter*> triton_counters_; // by name
     std::vector<Counter*> triton_failures_;           // by `FailureReason`
     Gauge* triton_pending_;

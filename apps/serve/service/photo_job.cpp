@@ -129,13 +129,10 @@ HttpReply finish(const Errand& errand) {
     return reply;
 }
 
-void note_lost_device(Context& context, const std::vector<Result>& results) {
+void look_for_lost_device(Context& context, const std::vector<Result>& results) {
     for (const Result& result : results)
-        if (result.error && result.error->code == ErrorCode::device_lost &&
-            context.state.exchange(ServiceState::lost) != ServiceState::lost) {
-            context.options.log(LogLevel::error, result.error->message);
-            context.options.on_device_lost();
-        }
+        if (result.error)
+            note_lost_device(context, result.error->code, result.error->message);
 }
 
 void reply(const std::shared_ptr<const Errand>& errand) {
@@ -151,6 +148,9 @@ void compare(Errand& errand) {
             vectors.push_back(result.embedding);
         errand.answers.duplicates =
             errand.context.engine.load()->duplicates(vectors, *errand.threshold);
+    } catch (const Error& error) {
+        errand.failure = std::current_exception();
+        note_lost_device(errand.context, error.code(), error.what());
     } catch (...) {
         errand.failure = std::current_exception();
     }
@@ -197,7 +197,7 @@ void run_photo_job(Context& context, Call call, PhotoJob job, MakeReply make_rep
     auto on_done = [errand](std::vector<Result> results) {
         errand->answers.results = std::move(results);
         errand->context.metrics.photos_done(errand->answers.results);
-        note_lost_device(errand->context, errand->answers.results);
+        look_for_lost_device(errand->context, errand->answers.results);
         if (!errand->threshold)
             return reply(errand);
         errand->context.comparisons.run([errand] {
@@ -212,6 +212,14 @@ void run_photo_job(Context& context, Call call, PhotoJob job, MakeReply make_rep
         context.metrics.photos_refused(count);
         throw;
     }
+}
+
+void note_lost_device(Context& context, ErrorCode code, const std::string& message) {
+    if (code != ErrorCode::device_lost ||
+        context.state.exchange(ServiceState::lost) == ServiceState::lost)
+        return;
+    context.options.log(LogLevel::error, message);
+    context.options.on_device_lost();
 }
 
 void require_all(const std::vector<Result>& results,
