@@ -130,11 +130,11 @@ LabelSet::LabelSet(const Labels& labels, TextEncoder& encoder, Backend& backend,
     top_k_ = backend.top_k({.classes = count, .k = kept_, .batches = batches});
     view_ = View(nullptr, numerics.compute, {count, encoder.dim()});
 
-    const std::vector<float> matrix = embed_labels(labels, encoder);
+    // Memory first: embedding many labels takes minutes.
     const PinnedMemory staging = make_pinned_memory(memory, view_.bytes());
-    narrow(matrix, view_.dtype, staging.get());
     matrix_ = make_device_memory(memory, view_.bytes());
     view_.data = matrix_.get();
+    narrow(embed_labels(labels, encoder), view_.dtype, staging.get());
     const Stream stream(memory);
     backend.copy(view_.data, staging.get(), view_.bytes(), CopyKind::host_to_device, stream);
     backend.synchronize(stream);
