@@ -57,6 +57,23 @@ struct Subject {
 /// Sizes of the customers: a table of photos, labels, and a batch of vectors.
 constexpr size_t kSizes[] = {64 << 10, 6 << 20};
 
+/// Rounds of `count` samples; `sample` times one call, in nanoseconds.
+template <class Sample>
+void time_rounds(Measurement& measurement, const AllocatorFlags& flags, int count, double clock,
+                 const Sample& sample) {
+    std::vector<double> medians, p99s, all(static_cast<size_t>(count));
+    for (int round = 0; round < flags.repetitions; ++round) {
+        for (double& ns : all)
+            ns = std::max(0.0, sample() - clock);
+        medians.push_back(quantile(all, 0.5));
+        p99s.push_back(quantile(all, 0.99));
+        measurement.samples_ms.push_back(medians.back() * 1e-6);
+    }
+    measurement.values = {{"median ns", quantile(medians, 0.5), 0},
+                          {"p99 ns", quantile(p99s, 0.5), 0},
+                          {"least p99 ns", quantile(p99s, 0), 0}};
+}
+
 Measurement measure_pairs(const Subject& subject, size_t bytes, const AllocatorFlags& flags,
                           double clock) {
     Measurement measurement;
@@ -69,21 +86,11 @@ Measurement measure_pairs(const Subject& subject, size_t bytes, const AllocatorF
         subject.pair(bytes, 0);
     const int pairs =
         std::clamp(static_cast<int>(2e8 / (ns_since(trial) / 20 + 1)), 100, flags.pairs);
-    std::vector<double> all, medians, p99s;
-    for (int round = 0; round < flags.repetitions; ++round) {
-        all.resize(pairs);
-        for (double& sample : all) {
-            const Clock::time_point start = Clock::now();
-            subject.pair(bytes, 0);
-            sample = std::max(0.0, ns_since(start) - clock);
-        }
-        medians.push_back(quantile(all, 0.5));
-        p99s.push_back(quantile(all, 0.99));
-        measurement.samples_ms.push_back(medians.back() * 1e-6);
-    }
-    measurement.values = {{"median ns", quantile(medians, 0.5), 0},
-                          {"p99 ns", quantile(p99s, 0.5), 0},
-                          {"least p99 ns", quantile(p99s, 0), 0}};
+    time_rounds(measurement, flags, pairs, clock, [&] {
+        const Clock::time_point start = Clock::now();
+        subject.pair(bytes, 0);
+        return ns_since(start);
+    });
     return measurement;
 }
 
@@ -94,20 +101,11 @@ Measurement measure_hits(CachingAllocator& cache, StreamRef stream, size_t bytes
     measurement.key = {
         {"what", "allocate"}, {"by", "yeoul"}, {"size", std::to_string(bytes >> 10) + " KiB"}};
     cache.allocate(bytes, MemoryTag::staging, stream).reset(); // from here on it hits
-    std::vector<double> medians, p99s, all(flags.pairs);
-    for (int round = 0; round < flags.repetitions; ++round) {
-        for (double& sample : all) {
-            const Clock::time_point start = Clock::now();
-            const MemoryBlock block = cache.allocate(bytes, MemoryTag::staging, stream);
-            sample = std::max(0.0, ns_since(start) - clock);
-        }
-        medians.push_back(quantile(all, 0.5));
-        p99s.push_back(quantile(all, 0.99));
-        measurement.samples_ms.push_back(medians.back() * 1e-6);
-    }
-    measurement.values = {{"median ns", quantile(medians, 0.5), 0},
-                          {"p99 ns", quantile(p99s, 0.5), 0},
-                          {"least p99 ns", quantile(p99s, 0), 0}};
+    time_rounds(measurement, flags, flags.pairs, clock, [&] {
+        const Clock::time_point start = Clock::now();
+        const MemoryBlock block = cache.allocate(bytes, MemoryTag::staging, stream);
+        return ns_since(start);
+    });
     return measurement;
 }
 
