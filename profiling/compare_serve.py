@@ -5,8 +5,9 @@
 
 All servers are started once and wait. A round asks each of them in turn, in an order that rotates, and the engine alone (engine_rate)
 beside them: with as many callers as the servers have, and with all its photos at once. A form holds one of the bundled JPEG photos
-of 50 to 200 kB. Before anything is timed every server's vectors are compared. Writes every sample and a table to results/<processor>/; --merge keeps what an earlier run of the same commit
-wrote about other concurrencies. Client and servers share the cores. The peers let requests wait without limit; so does engine-serve
+of 50 to 200 kB. Before anything is timed every server's vectors are compared. Writes every sample and a table to
+results/<processor>/; --merge keeps what an earlier run of the same commit wrote about other concurrencies. Client and servers share
+the cores. The peers let requests wait without limit; so does engine-serve
 here, by --max-wait-ms 0: by default it refuses photos that would wait over 10 s, which 128 callers of two cores come near.
 """
 
