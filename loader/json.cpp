@@ -12,12 +12,12 @@ namespace {
 
 // The deepest file in use nests 4 levels; destruction of a value recurses.
 constexpr size_t kMaxDepth = 32;
-// A safetensors header of 100 MB holds about 8 million; each takes 40 bytes.
-constexpr size_t kMaxValues = 10'000'000;
 
 // Builds a Json from the parser's events. Returning false ends the parse.
 class Builder {
 public:
+    explicit Builder(size_t most_values) : most_values_(most_values) {}
+
     bool null() { return add(Json()); }
     bool boolean(bool value) { return add(Json(value)); }
     bool number_integer(int64_t value) { return add(Json(value)); }
@@ -52,20 +52,24 @@ public:
         open_.pop_back();
         return true;
     }
-    bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception&) {
+    bool parse_error(size_t position, const std::string&,
+                     const nlohmann::detail::exception& error) {
         error_position_ = position;
+        not_utf8_ = std::string_view(error.what()).find("UTF-8") != std::string_view::npos;
         return false;
     }
 
     Json take() { return std::move(root_); }
     const std::string& refusal() const { return refusal_; }
     size_t error_position() const { return error_position_; }
+    bool not_utf8() const { return not_utf8_; }
 
 private:
     bool refuse(std::string why) {
         refusal_ = std::move(why);
         return false;
     }
+    bool refuse_values() { return refuse("more than " + std::to_string(most_values_) + " values"); }
     // The place of the next value. An open container's own place never moves: nothing is appended
     // beside it before it is closed.
     Json* place(Json value) {
@@ -82,25 +86,27 @@ private:
         return &array->back();
     }
     bool add(Json value) {
-        if (++values_ > kMaxValues)
-            return refuse("more than " + std::to_string(kMaxValues) + " values");
+        if (++values_ > most_values_)
+            return refuse_values();
         place(std::move(value));
         return true;
     }
     bool open(Json container) {
         if (open_.size() == kMaxDepth)
             return refuse("nested more than " + std::to_string(kMaxDepth) + " levels deep");
-        if (++values_ > kMaxValues)
-            return refuse("more than " + std::to_string(kMaxValues) + " values");
+        if (++values_ > most_values_)
+            return refuse_values();
         open_.push_back(place(std::move(container)));
         return true;
     }
 
     Json root_;
     std::vector<Json*> open_;
+    const size_t most_values_;
     size_t values_ = 0;
     std::string refusal_;
     size_t error_position_ = 0;
+    bool not_utf8_ = false;
 };
 
 std::string line_and_column(std::string_view text, size_t position) {
@@ -149,18 +155,19 @@ std::string Json::describe() const {
     return text;
 }
 
-Json parse_json(std::string_view text, const std::string& label) {
+Json parse_json(std::string_view text, const std::string& label, size_t most_values) {
     // The parser takes a NUL for the end of the text, which would hide what follows.
     const size_t nul = text.find('\0');
     if (nul != text.npos)
         throw Error(ErrorCode::model,
                     label + ": not valid JSON, a zero byte at " + line_and_column(text, nul + 1));
-    Builder builder;
+    Builder builder(most_values);
     if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {
         if (!builder.refusal().empty())
             throw Error(ErrorCode::model, label + ": " + builder.refusal());
         throw Error(ErrorCode::model, label + ": not valid JSON at " +
-                                          line_and_column(text, builder.error_position()));
+                                          line_and_column(text, builder.error_position()) +
+                                          (builder.not_utf8() ? ", which is not UTF-8" : ""));
     }
     return builder.take();
 }

@@ -1,5 +1,7 @@
 // JSON text to a plain value, stricter than most readers: depth, size and duplicate names are
 // checked, because the files come from strangers. The parser behind it stays in json.cpp.
+// Destroying a value takes no memory, which nlohmann's does: where none is left, that ends a
+// process.
 #pragma once
 
 #include <cstddef>
@@ -45,9 +47,13 @@ private:
     std::variant<std::monostate, bool, int64_t, double, std::string, Array, Object> value_;
 };
 
+/// A safetensors header of 100 MB holds about 8 million; each takes 40 bytes.
+constexpr size_t kMostJsonValues = 10'000'000;
+
 /// Throws `Error`, code `model`, with `label`, line and column: text that is not exactly one JSON
-/// value, names that occur twice in one object, more than 32 levels or 10 million values.
-Json parse_json(std::string_view text, const std::string& label);
+/// value, names that occur twice in one object, more than 32 levels or `most_values`.
+Json parse_json(std::string_view text, const std::string& label,
+                size_t most_values = kMostJsonValues);
 
 /// A JSON string literal. Bytes that are not UTF-8 become U+FFFD.
 std::string json_quote(std::string_view text);

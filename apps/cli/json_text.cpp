@@ -1,6 +1,7 @@
 #include "apps/cli/json_text.h"
 
 #include <charconv>
+#include <cmath>
 
 #include "loader/json.h"
 
@@ -39,6 +40,14 @@ JsonObject& JsonObject::real(std::string_view key, double value) {
     std::string digits;
     append_number(digits, static_cast<float>(value));
     return raw(key, digits);
+}
+
+JsonObject& JsonObject::exact(std::string_view key, double value) {
+    if (!std::isfinite(value))
+        return raw(key, "null");
+    char digits[32]; // at most 24: "-2.2250738585072014e-308"
+    const auto [end, error] = std::to_chars(digits, digits + sizeof digits, value);
+    return raw(key, {digits, end});
 }
 
 JsonObject& JsonObject::boolean(std::string_view key, bool value) {

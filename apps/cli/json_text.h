@@ -14,13 +14,16 @@ std::string json_array(std::span<const float> values);
 /// The shortest text that reads back as the same float.
 void append_number(std::string& text, float value);
 
-/// {"key": value, ...} in the order of the calls.
+/// {"key": value, ...} in the order of the calls. Unlike nlohmann's objects it can be destroyed
+/// where no memory is left.
 class JsonObject {
 public:
     JsonObject& text(std::string_view key, std::string_view value);
     JsonObject& number(std::string_view key, int64_t value);
     /// A measurement, to the seven digits of a float.
     JsonObject& real(std::string_view key, double value);
+    /// The shortest text that reads back as the same double; null for what is not finite.
+    JsonObject& exact(std::string_view key, double value);
     JsonObject& boolean(std::string_view key, bool value);
     /// `json` is JSON.
     JsonObject& raw(std::string_view key, std::string_view json);

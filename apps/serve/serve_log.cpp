@@ -5,7 +5,7 @@
 #include <ctime>
 #include <string>
 
-#include <nlohmann/json.hpp>
+#include "apps/cli/json_text.h"
 
 namespace yeoul::serve {
 namespace {
@@ -56,11 +56,12 @@ void ServeLog::log(LogLevel level, std::string_view text) {
         return console_.log(level, text);
     if (!shows(level))
         return;
-    const nlohmann::ordered_json line = {{"time", timestamp(std::chrono::system_clock::now())},
-                                         {"level", level_name(level)},
-                                         {"message", text}};
-    const std::string out =
-        line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+    const std::string out = cli::JsonObject()
+                                .text("time", timestamp(std::chrono::system_clock::now()))
+                                .text("level", level_name(level))
+                                .text("message", text)
+                                .str() +
+                            '\n';
     std::fputs(out.c_str(), stderr); // one call: lines of several threads do not mix
 }
 

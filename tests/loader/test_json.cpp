@@ -43,6 +43,8 @@ TEST_CASE("json: broken text is refused with line and column") {
         CAPTURE(text);
         CHECK(lacks(json_refusal(text), "not valid JSON at line 1, column") == "");
     }
+    CHECK(json_refusal("\"a\xff\"") ==
+          "file: not valid JSON at line 1, column 3, which is not UTF-8");
     CHECK(json_refusal(std::string_view("1\0x", 3)) ==
           "file: not valid JSON, a zero byte at line 1, column 2");
 }
@@ -60,7 +62,10 @@ TEST_CASE("json: 32 levels are read, 33 are refused") {
     CHECK(lacks(json_refusal(std::string(1'000'000, '[')), "more than 32 levels") == "");
 }
 
-TEST_CASE("json: ten million values are the limit") {
+TEST_CASE("json: ten million values are the limit, or as many as are asked for") {
+    CHECK(parse_json("[1,[2]]", "file", 4).array()->size() == 2);
+    CHECK(error_of(ErrorCode::model, [] { parse_json("[1,[2]]", "file", 3); }) ==
+          "file: more than 3 values");
     std::string text = "[1";
     for (int i = 0; i < 10'000'000; ++i)
         text += ",1";

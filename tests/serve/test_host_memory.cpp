@@ -97,6 +97,46 @@ TEST_CASE("host memory: a request that there is none for takes nobody along") {
     CHECK(form.answered > 0);
 }
 
+TEST_CASE("host memory: JSON is read, written and thrown away without it") {
+    Served served(quick());
+    const std::string deep =
+        std::string(24, '[') + R"({"a":[1,"two",{"b":[null,true]}],"c":{}})" + std::string(24, ']');
+    std::string wide = "[";
+    for (int i = 0; i < 100; ++i)
+        wide += R"([{"a string of more bytes than a string holds":[]}],)";
+    wide += deep + "]";
+    const std::string photo = R"("data:image/jpeg;base64,cGhvdG8=")",
+                      infer = "/v2/models/clip/infer";
+    struct {
+        std::string method, target, body = "";
+        int64_t step = 1;
+    } const requests[] = {
+        {"PUT", "/v1/labels", R"({"labels":["a label of more bytes than a string holds","dog"]})"},
+        {"GET", "/v1/labels"},
+        {"GET", "/v1/stats"},
+        {"GET", "/v2"},
+        {"GET", "/v2/models"},
+        {"GET", "/v2/models/clip"},
+        {"GET", "/v2/models/clip/config"},
+        {"GET", "/v2/models/clip/stats"},
+        {"POST", "/v2/repository/index"},
+        {"GET", "/v1/models"},
+        {"POST", "/v1/embeddings", R"({"input":)" + photo + R"(,"more":)" + deep + "}"},
+        {"POST", "/v1/embeddings", R"({"input":[)" + photo + R"(],"more":)" + wide + "}", 5},
+        {"POST", infer,
+         R"({"inputs":[{"name":"IMAGE","datatype":"BYTES","shape":[1,1],"data":[[)" + photo +
+             R"(]]}],"parameters":{"more":)" + wide + "}}",
+         5}};
+    for (const auto& one : requests) {
+        CAPTURE(one.target);
+        const int64_t step = kSanitized ? 7 * one.step : one.step;
+        const Sweep replies =
+            sweep(served, request(one.method, one.target, one.body), step, ask_at_once);
+        CHECK(replies.told > 0);
+        CHECK(replies.answered > 0);
+    }
+}
+
 TEST_CASE("host memory: labels that there is none for leave the old ones and a way for new ones") {
     FakeEngine engine;
     serve::LabelBoard board;

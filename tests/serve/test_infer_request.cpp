@@ -197,10 +197,10 @@ TEST_CASE("infer request: each malformed request is refused") {
 TEST_CASE("infer request: JSON bombs are refused by depth and by count") {
     CHECK(message_of([&] {
               infer_request_of(std::string(100000, '['));
-          }).find("nested deeper than 32") != std::string::npos);
+          }).find("nested more than 32 levels") != std::string::npos);
     std::string wide = R"({"inputs":[)";
-    for (int i = 0; i < 600000; ++i)
+    for (int i = 0; i < 1'000'000; ++i)
         wide += "[],";
-    CHECK(message_of([&] { infer_request_of(wide); }).find("over 1000000 values") !=
+    CHECK(message_of([&] { infer_request_of(wide); }).find("more than 1000000 values") !=
           std::string::npos);
 }

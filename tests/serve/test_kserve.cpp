@@ -99,7 +99,7 @@ TEST_CASE("kserve: what the model does not take is named") {
     check_says(infer(ready, body_of(R"(["YWJj","YWJj"])", "[1,2]")), 400, "shape [1,2]");
     check_says(infer(ready, body_of("[]", "[0,1]")), 400, "no photo");
     check_says(infer(ready, body_of(R"(["not base64!"])", "[1]")), 400, "IMAGE[0]");
-    check_says(infer(ready, "{"), 400, "no JSON");
+    check_says(infer(ready, "{"), 400, "not valid JSON");
 }
 
 TEST_CASE("kserve: a tensor has no place for one photo's error, so the request has it") {

@@ -3,15 +3,20 @@
 #include <chrono>
 #include <cmath>
 
-#include <nlohmann/json.hpp>
+#include "apps/cli/json_text.h"
+#include "apps/serve/service/photo_job.h"
 
 namespace yeoul::serve {
 namespace {
 
-using nlohmann::json;
+using cli::JsonObject;
 
-void send(const Call& call, const json& body) {
-    call.respond.send({.body = body.dump(-1, ' ', false, json::error_handler_t::replace)});
+void send(const Call& call, std::string body) {
+    call.respond.send({.body = std::move(body)});
+}
+
+std::string only(const std::string& item) {
+    return '[' + item + ']';
 }
 
 int dim(const Context& context) {
@@ -20,15 +25,17 @@ int dim(const Context& context) {
 
 void server(Context&, Call call) {
     // perf_analyzer reads `extensions` without looking whether it is there.
-    send(call, {{"name", "yeoul"},
-                {"version", std::string(version())},
-                {"extensions",
-                 {"binary_tensor_data", "model_configuration", "model_repository", "parameters",
-                  "schedule_policy", "statistics"}}});
+    send(call, JsonObject()
+                   .text("name", "yeoul")
+                   .text("version", version())
+                   .raw("extensions",
+                        R"(["binary_tensor_data", "model_configuration", "model_repository", )"
+                        R"("parameters", "schedule_policy", "statistics"])")
+                   .str());
 }
 
 void live(Context&, Call call) {
-    send(call, {{"live", true}});
+    send(call, R"({"live":true})");
 }
 
 void ready(Context& context, Call call) {
@@ -44,91 +51,118 @@ void model_ready(Context& context, Call call) {
 }
 
 void model_names(Context& context, Call call) {
-    send(call, {{"models", json::array({context.options.model_name})}});
+    send(call, JsonObject().raw("models", only(json_string(context.options.model_name))).str());
 }
 
 void metadata(Context& context, Call call) {
     require_version(context, call);
-    const json input = {{"name", kInputName}, {"datatype", "BYTES"}, {"shape", {-1, 1}}};
-    const json output = {
-        {"name", kOutputName}, {"datatype", "FP32"}, {"shape", {-1, dim(context)}}};
-    send(call, {{"name", context.options.model_name},
-                {"versions", json::array({"1"})},
-                {"platform", "yeoul_safetensors"},
-                {"inputs", json::array({input})},
-                {"outputs", json::array({output})}});
+    const std::string input = JsonObject()
+                                  .text("name", kInputName)
+                                  .text("datatype", "BYTES")
+                                  .raw("shape", "[-1,1]")
+                                  .str();
+    const std::string output = JsonObject()
+                                   .text("name", kOutputName)
+                                   .text("datatype", "FP32")
+                                   .raw("shape", "[-1," + std::to_string(dim(context)) + ']')
+                                   .str();
+    send(call, JsonObject()
+                   .text("name", context.options.model_name)
+                   .raw("versions", R"(["1"])")
+                   .text("platform", "yeoul_safetensors")
+                   .raw("inputs", only(input))
+                   .raw("outputs", only(output))
+                   .str());
 }
 
 /// The part of Triton's ModelConfig that its clients read. Keys that change what they do
 /// (ensembles, sequences, response caches) are left out.
 void config(Context& context, Call call) {
     require_version(context, call);
-    const json input = {{"name", kInputName},
-                        {"data_type", "TYPE_STRING"},
-                        {"dims", json::array({1})},
-                        {"optional", false}};
-    const json output = {
-        {"name", kOutputName}, {"data_type", "TYPE_FP32"}, {"dims", json::array({dim(context)})}};
-    send(call, {{"name", context.options.model_name},
-                {"platform", "yeoul_safetensors"},
-                {"backend", "yeoul"},
-                {"max_batch_size", context.options.most_photos},
-                {"input", json::array({input})},
-                {"output", json::array({output})},
-                {"dynamic_batching", json::object()},
-                {"model_transaction_policy", {{"decoupled", false}}}});
+    const std::string input = JsonObject()
+                                  .text("name", kInputName)
+                                  .text("data_type", "TYPE_STRING")
+                                  .raw("dims", "[1]")
+                                  .boolean("optional", false)
+                                  .str();
+    const std::string output = JsonObject()
+                                   .text("name", kOutputName)
+                                   .text("data_type", "TYPE_FP32")
+                                   .raw("dims", only(std::to_string(dim(context))))
+                                   .str();
+    send(call, JsonObject()
+                   .text("name", context.options.model_name)
+                   .text("platform", "yeoul_safetensors")
+                   .text("backend", "yeoul")
+                   .number("max_batch_size", static_cast<int64_t>(context.options.most_photos))
+                   .raw("input", only(input))
+                   .raw("output", only(output))
+                   .raw("dynamic_batching", "{}")
+                   .raw("model_transaction_policy", R"({"decoupled": false})")
+                   .str());
 }
 
-json duration(int64_t count, double ms) {
-    return {{"count", count}, {"ns", std::llround(ms * 1e6)}};
+std::string duration(int64_t count, double ms) {
+    return JsonObject().number("count", count).number("ns", std::llround(ms * 1e6)).str();
+}
+
+/// Stage times are kept per photo, so that a batch's are means.
+std::string batch_stats(const PhotoTotals& totals) {
+    return cli::json_list(totals.photos_by_batch, [&](const std::pair<const int, int64_t>& batch) {
+        const auto& [size, photos] = batch;
+        const int64_t count = (photos + size - 1) / size;
+        const double share =
+            totals.photos ? static_cast<double>(photos) / static_cast<double>(totals.photos) : 0;
+        const double input_ms = share * (totals.decode_ms + totals.preprocess_ms);
+        return JsonObject()
+            .number("batch_size", size)
+            .raw("compute_input", duration(count, input_ms))
+            .raw("compute_infer", duration(count, share * totals.compute_ms))
+            .raw("compute_output", duration(count, share * totals.serialize_ms))
+            .str();
+    });
 }
 
 void statistics(Context& context, Call call) {
     require_version(context, call);
     const PhotoTotals totals = context.metrics.totals();
-    const int64_t good = totals.photos - totals.failed;
-    json batches = json::array();
-    for (const auto& [size, photos] : totals.photos_by_batch) {
-        // Stage times are kept per photo, so that a batch's are means.
-        const int64_t count = (photos + size - 1) / size;
-        const double share =
-            totals.photos ? static_cast<double>(photos) / static_cast<double>(totals.photos) : 0;
-        batches.push_back(
-            {{"batch_size", size},
-             {"compute_input", duration(count, share * (totals.decode_ms + totals.preprocess_ms))},
-             {"compute_infer", duration(count, share * totals.compute_ms)},
-             {"compute_output", duration(count, share * totals.serialize_ms)}});
-    }
     // Triton counts requests, and perf_analyzer ends when the counts of two stages differ.
+    const int64_t requests = totals.requests_ok;
     const StageTimes& mean = totals.of_requests;
     // It reads cache_hit and cache_miss without looking whether they are there.
-    const json inference = {
-        {"success", duration(totals.requests_ok, totals.request_ms)},
-        {"fail", duration(totals.requests_failed, totals.failed_request_ms)},
-        {"queue", duration(totals.requests_ok, mean.queue_ms)},
-        {"compute_input", duration(totals.requests_ok, mean.decode_ms + mean.preprocess_ms)},
-        {"compute_infer", duration(totals.requests_ok, mean.compute_ms)},
-        {"compute_output", duration(totals.requests_ok, totals.serialize_ms)},
-        {"cache_hit", duration(0, 0)},
-        {"cache_miss", duration(0, 0)}};
-    const json model = {{"name", context.options.model_name},
-                        {"version", "1"},
-                        {"last_inference", totals.last_photo_ms_since_epoch},
-                        {"inference_count", good},
-                        {"execution_count", context.engine.load()->stats().batches},
-                        {"inference_stats", inference},
-                        {"batch_stats", batches},
-                        {"memory_usage", json::array()}};
-    send(call, {{"model_stats", json::array({model})}});
+    const std::string inference =
+        JsonObject()
+            .raw("success", duration(requests, totals.request_ms))
+            .raw("fail", duration(totals.requests_failed, totals.failed_request_ms))
+            .raw("queue", duration(requests, mean.queue_ms))
+            .raw("compute_input", duration(requests, mean.decode_ms + mean.preprocess_ms))
+            .raw("compute_infer", duration(requests, mean.compute_ms))
+            .raw("compute_output", duration(requests, totals.serialize_ms))
+            .raw("cache_hit", duration(0, 0))
+            .raw("cache_miss", duration(0, 0))
+            .str();
+    const std::string model = JsonObject()
+                                  .text("name", context.options.model_name)
+                                  .text("version", "1")
+                                  .number("last_inference", totals.last_photo_ms_since_epoch)
+                                  .number("inference_count", totals.photos - totals.failed)
+                                  .number("execution_count", context.engine.load()->stats().batches)
+                                  .raw("inference_stats", inference)
+                                  .raw("batch_stats", batch_stats(totals))
+                                  .raw("memory_usage", "[]")
+                                  .str();
+    send(call, JsonObject().raw("model_stats", only(model)).str());
 }
 
 /// Triton's reply is a bare array.
 void repository_index(Context& context, Call call) {
-    const json model = {{"name", context.options.model_name},
-                        {"version", "1"},
-                        {"state", context.ready() ? "READY" : "UNAVAILABLE"},
-                        {"reason", context.ready() ? "" : "not ready"}};
-    send(call, json::array({model}));
+    const bool ready = context.ready();
+    send(call, only(JsonObject()
+                        .text("name", context.options.model_name)
+                        .text("version", "1")
+                        .text("state", ready ? "READY" : "UNAVAILABLE")
+                        .text("reason", ready ? "" : "not ready")
+                        .str()));
 }
 
 void refuse_loading(Context&, Call) {

@@ -1,17 +1,18 @@
 // GET and PUT /v1/labels: what photos are tagged with.
-#include <nlohmann/json.hpp>
-
+#include "apps/cli/json_text.h"
 #include "apps/serve/service/context.h"
+#include "apps/serve/service/photo_job.h"
 #include "apps/serve/wire/labels_request.h"
 
 namespace yeoul::serve {
 namespace {
 
-using nlohmann::json;
-
 HttpReply labels_reply(const std::string& model, const Labels& labels) {
-    const json body = {{"model", model}, {"labels", labels.names}, {"templates", labels.templates}};
-    return {.body = body.dump(-1, ' ', false, json::error_handler_t::replace)};
+    return {.body = cli::JsonObject()
+                        .text("model", model)
+                        .raw("labels", cli::json_list(labels.names, json_string))
+                        .raw("templates", cli::json_list(labels.templates, json_string))
+                        .str()};
 }
 
 void get_labels(Context& context, Call call) {

@@ -1,13 +1,13 @@
 // GET /metrics, /v1/stats and the live page.
-#include <nlohmann/json.hpp>
-
+#include "apps/cli/json_text.h"
 #include "apps/serve/service/context.h"
 #include "apps/serve/service/page.h"
+#include "apps/serve/service/photo_job.h"
 
 namespace yeoul::serve {
 namespace {
 
-using nlohmann::json;
+using cli::JsonObject;
 
 constexpr auto kWindow = std::chrono::seconds(30); // of the latencies shown
 
@@ -30,82 +30,115 @@ const char* state_name(ServiceState state) {
     return "?";
 }
 
-json model_json(const Context& context) {
+std::string device_json(const DeviceInfo& device) {
+    return JsonObject()
+        .text("kind", device.kind)
+        .text("name", device.name)
+        .text("dtype", name(device.dtype))
+        .number("threads", device.threads)
+        .number("streams", device.streams)
+        .number("batch_size", device.batch_size)
+        .str();
+}
+
+std::string model_json(const Context& context) {
     PhotoEngine* engine = context.engine;
-    json model = {{"name", context.options.model_name}};
+    JsonObject model;
+    model.text("name", context.options.model_name);
     if (!engine)
-        return model;
+        return model.str();
     const ModelInfo& info = engine->info();
-    const DeviceInfo& device = engine->device();
-    model["family"] = info.family;
-    model["dim"] = info.dim;
-    model["image_width"] = info.image_width;
-    model["image_height"] = info.image_height;
-    model["parameters"] = info.parameters;
-    model["gflop"] = info.gflop;
-    model["device"] = {{"kind", device.kind},         {"name", device.name},
-                       {"dtype", name(device.dtype)}, {"threads", device.threads},
-                       {"streams", device.streams},   {"batch_size", device.batch_size}};
-    return model;
+    return model.text("family", info.family)
+        .number("dim", info.dim)
+        .number("image_width", info.image_width)
+        .number("image_height", info.image_height)
+        .number("parameters", info.parameters)
+        .exact("gflop", info.gflop)
+        .raw("device", device_json(engine->device()))
+        .str();
 }
 
-json photos_json(const PhotoTotals& totals) {
-    json batches = json::object();
+std::string photos_json(const PhotoTotals& totals) {
+    JsonObject batches;
     for (const auto& [size, photos] : totals.photos_by_batch)
-        batches[std::to_string(size)] = photos;
-    return {{"answered", totals.photos},
-            {"failed", totals.failed},
-            {"in_flight", totals.in_flight},
-            {"by_batch_size", batches},
-            {"stage_ms_sums",
-             {{"decode", totals.decode_ms},
-              {"preprocess", totals.preprocess_ms},
-              {"queue", totals.queue_ms},
-              {"compute", totals.compute_ms},
-              {"serialize", totals.serialize_ms}}}};
+        batches.number(std::to_string(size), photos);
+    const std::string stages = JsonObject()
+                                   .exact("decode", totals.decode_ms)
+                                   .exact("preprocess", totals.preprocess_ms)
+                                   .exact("queue", totals.queue_ms)
+                                   .exact("compute", totals.compute_ms)
+                                   .exact("serialize", totals.serialize_ms)
+                                   .str();
+    return JsonObject()
+        .number("answered", totals.photos)
+        .number("failed", totals.failed)
+        .number("in_flight", totals.in_flight)
+        .raw("by_batch_size", batches.str())
+        .raw("stage_ms_sums", stages)
+        .str();
 }
 
-json buckets_json(const EngineStats& engine) {
-    json buckets = json::array();
-    for (const EngineStats::Bucket& bucket : engine.buckets)
-        buckets.push_back({{"batch", bucket.batch},
-                           {"us", bucket.us},
-                           {"replays", bucket.replays},
-                           {"photos", bucket.photos}});
-    return buckets;
+std::string buckets_json(const EngineStats& engine) {
+    return cli::json_list(engine.buckets, [](const EngineStats::Bucket& bucket) {
+        return JsonObject()
+            .number("batch", bucket.batch)
+            .exact("us", bucket.us)
+            .number("replays", bucket.replays)
+            .number("photos", bucket.photos)
+            .str();
+    });
 }
 
-json memory_json(const EngineStats& engine) {
-    json parts = json::array();
-    for (const MemoryUse& use : engine.memory)
-        parts.push_back({{"tag", use.tag},
-                         {"pinned", use.pinned},
-                         {"allocated_bytes", use.allocated_bytes},
-                         {"reserved_bytes", use.reserved_bytes},
-                         {"peak_bytes", use.peak_bytes}});
-    return parts;
+std::string memory_json(const EngineStats& engine) {
+    return cli::json_list(engine.memory, [](const MemoryUse& use) {
+        return JsonObject()
+            .text("tag", use.tag)
+            .boolean("pinned", use.pinned)
+            .number("allocated_bytes", use.allocated_bytes)
+            .number("reserved_bytes", use.reserved_bytes)
+            .number("peak_bytes", use.peak_bytes)
+            .str();
+    });
 }
 
-json gpu_json(const std::optional<GpuUse>& use) {
+std::string gpu_json(const std::optional<GpuUse>& use) {
     if (!use)
-        return nullptr;
-    json throttled = json::array();
+        return "null";
+    std::vector<std::string> throttled;
     for (const ThrottleReason& reason : kThrottleReasons)
         if (use->throttle_reasons & reason.bit)
             throttled.push_back(reason.name);
-    return {{"utilization", use->utilization}, {"used_bytes", use->used_bytes},
-            {"total_bytes", use->total_bytes}, {"watts", use->watts},
-            {"limit_watts", use->limit_watts}, {"sm_hertz", use->sm_hertz},
-            {"throttled", throttled}};
+    return JsonObject()
+        .exact("utilization", use->utilization)
+        .number("used_bytes", use->used_bytes)
+        .number("total_bytes", use->total_bytes)
+        .exact("watts", use->watts)
+        .exact("limit_watts", use->limit_watts)
+        .exact("sm_hertz", use->sm_hertz)
+        .raw("throttled", cli::json_list(throttled, json_string))
+        .str();
 }
 
 /// How many there are; GET /v1/labels names them.
-json labels_json(const Context& context) {
+std::string labels_json(const Context& context) {
     PhotoEngine* engine = context.engine;
     const auto labels = context.labels.labels();
-    return {{"possible", engine && engine->has_text()},
-            {"count", labels ? labels->names.size() : 0},
-            {"templates", labels ? labels->templates : std::vector<std::string>{}}};
+    return JsonObject()
+        .boolean("possible", engine && engine->has_text())
+        .number("count", labels ? static_cast<int64_t>(labels->names.size()) : 0)
+        .raw("templates", labels ? cli::json_list(labels->templates, json_string) : "[]")
+        .str();
+}
+
+std::string latency_json(const Context& context, Clock::time_point now) {
+    const auto latency = context.metrics.latencies().percentiles(now, kWindow);
+    return JsonObject()
+        .number("window_s", kWindow.count())
+        .number("requests", latency.requests)
+        .exact("p50", latency.p50_ms)
+        .exact("p95", latency.p95_ms)
+        .exact("p99", latency.p99_ms)
+        .str();
 }
 
 void stats(Context& context, Call call) {
@@ -113,35 +146,40 @@ void stats(Context& context, Call call) {
     const PhotoTotals totals = context.metrics.totals();
     const EngineStats engine = engine_stats(context);
     const ServerCounts counts = context.server_counts();
-    const auto latency = context.metrics.latencies().percentiles(now, kWindow);
-    const json body = {
-        {"version", std::string(version())},
-        {"state", state_name(context.state)},
-        {"uptime_s", std::chrono::duration<double>(now - context.started).count()},
-        {"model", model_json(context)},
-        {"photos", photos_json(totals)},
-        {"requests", {{"ok", totals.requests_ok}, {"failed", totals.requests_failed}}},
-        {"latency_ms",
-         {{"window_s", kWindow.count()},
-          {"requests", latency.requests},
-          {"p50", latency.p50_ms},
-          {"p95", latency.p95_ms},
-          {"p99", latency.p99_ms}}},
-        {"batches", engine.batches},
-        {"queue", {{"waiting", engine.waiting}, {"bytes", engine.queued_bytes}}},
-        {"buckets", buckets_json(engine)},
-        {"failures", context.metrics.failures()},
-        {"memory_bytes",
-         {{"weights", engine.weight_bytes},
-          {"activations", engine.activation_bytes},
-          {"staging", engine.staging_bytes}}},
-        {"memory", memory_json(engine)},
-        {"device_allocations_since_ready", engine.device_allocations_since_ready},
-        {"gpu", gpu_json(context.metrics.gpu())},
-        {"labels", labels_json(context)},
-        {"connections", counts.connections},
-        {"buffered_bytes", counts.buffered_bytes}};
-    call.respond.send({.body = body.dump(-1, ' ', false, json::error_handler_t::replace)});
+    const std::string requests = JsonObject()
+                                     .number("ok", totals.requests_ok)
+                                     .number("failed", totals.requests_failed)
+                                     .str();
+    const std::string queue =
+        JsonObject().number("waiting", engine.waiting).number("bytes", engine.queued_bytes).str();
+    const std::string bytes = JsonObject()
+                                  .number("weights", engine.weight_bytes)
+                                  .number("activations", engine.activation_bytes)
+                                  .number("staging", engine.staging_bytes)
+                                  .str();
+    JsonObject failures;
+    for (const auto& [code, count] : context.metrics.failures())
+        failures.number(code, count);
+    JsonObject body;
+    body.text("version", version())
+        .text("state", state_name(context.state))
+        .exact("uptime_s", std::chrono::duration<double>(now - context.started).count())
+        .raw("model", model_json(context))
+        .raw("photos", photos_json(totals))
+        .raw("requests", requests)
+        .raw("latency_ms", latency_json(context, now))
+        .number("batches", engine.batches)
+        .raw("queue", queue)
+        .raw("buckets", buckets_json(engine))
+        .raw("failures", failures.str())
+        .raw("memory_bytes", bytes)
+        .raw("memory", memory_json(engine))
+        .number("device_allocations_since_ready", engine.device_allocations_since_ready)
+        .raw("gpu", gpu_json(context.metrics.gpu()))
+        .raw("labels", labels_json(context))
+        .number("connections", static_cast<int64_t>(counts.connections))
+        .number("buffered_bytes", static_cast<int64_t>(counts.buffered_bytes));
+    call.respond.send({.body = body.str()});
 }
 
 void metrics(Context& context, Call call) {

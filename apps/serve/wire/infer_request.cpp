@@ -11,8 +11,6 @@
 namespace yeoul::serve {
 namespace {
 
-using nlohmann::json;
-
 constexpr size_t kMostInputs = 16;
 constexpr size_t kMostRank = 8;
 // More elements than any body here has bytes; products of extents stay below it.
@@ -28,55 +26,58 @@ constexpr TypeSize kTypes[] = {{"BOOL", 1},   {"UINT8", 1}, {"UINT16", 2}, {"UIN
                                {"FP64", 8}};
 
 /// The whole number of a parameter; the protocol's clients send numbers and numeric strings.
-int64_t whole_number(const json& value, const std::string& what) {
+int64_t whole_number(const Json& value, const std::string& what) {
     int64_t number = -1;
-    if (value.is_number_unsigned()) {
-        YEOUL_REQUIRE(value.get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX),
-                      what << " is too large");
-        number = value.get<int64_t>();
-    } else if (value.is_string()) {
-        const auto& text = value.get_ref<const std::string&>();
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-        YEOUL_REQUIRE(error == std::errc() && end == text.data() + text.size() && number >= 0,
-                      what << " is '" << text << "', must be a whole number");
+    if (const int64_t* given = value.integer()) {
+        number = *given;
+    } else if (const std::string* text = value.string()) {
+        const char* const last = text->data() + text->size();
+        const auto [end, error] = std::from_chars(text->data(), last, number);
+        YEOUL_REQUIRE(error == std::errc() && end == last && number >= 0,
+                      what << " is '" << *text << "', must be a whole number");
     }
     YEOUL_REQUIRE(number >= 0, what << " must be a whole number, not negative");
     return number;
 }
 
-bool flag(const json& value, const std::string& what) {
-    YEOUL_REQUIRE(value.is_boolean(), what << " must be true or false");
-    return value.get<bool>();
+bool flag(const Json& value, const std::string& what) {
+    YEOUL_REQUIRE(value.boolean() != nullptr, what << " must be true or false");
+    return *value.boolean();
 }
 
-json parameters_of(const json& object, const std::string& owner) {
-    const auto found = object.find("parameters");
-    if (found == object.end())
-        return json::object();
-    YEOUL_REQUIRE(found->is_object(), "the parameters of " << owner << " must be an object");
-    return *found;
-}
+/// The parameters of `object` by name; all are absent when it has none.
+class Parameters {
+public:
+    Parameters(const Json& object, const std::string& owner) : members_(object.find("parameters")) {
+        YEOUL_REQUIRE(members_ == nullptr || members_->object() != nullptr,
+                      "the parameters of " << owner << " must be an object");
+    }
+    const Json* find(const char* key) const { return members_ ? members_->find(key) : nullptr; }
 
-const json& array_member(const json& object, const char* key) {
-    const auto found = object.find(key);
-    YEOUL_REQUIRE(found != object.end() && found->is_array(),
+private:
+    const Json* members_;
+};
+
+const Json::Array& array_member(const Json& object, const char* key) {
+    const Json* found = object.find(key);
+    YEOUL_REQUIRE(found != nullptr && found->array() != nullptr,
                   "the request has no array '" << key << "'");
-    return *found;
+    return *found->array();
 }
 
-std::string required_text(const json& object, const char* key, const std::string& owner) {
-    YEOUL_REQUIRE(object.is_object(), owner << " must be an object");
+std::string required_text(const Json& object, const char* key, const std::string& owner) {
+    YEOUL_REQUIRE(object.object() != nullptr, owner << " must be an object");
     const std::string text = text_member(object, key, "");
     YEOUL_REQUIRE(!text.empty(), owner << " has no '" << key << "'");
     return text;
 }
 
-std::vector<int64_t> parse_shape(const json& input, const std::string& what) {
+std::vector<int64_t> parse_shape(const Json& input, const std::string& what) {
     std::vector<int64_t> shape;
-    const json& extents = array_member(input, "shape");
+    const Json::Array& extents = array_member(input, "shape");
     YEOUL_REQUIRE(!extents.empty() && extents.size() <= kMostRank,
                   what << " has " << extents.size() << " dimensions, may have 1 to " << kMostRank);
-    for (const json& extent : extents)
+    for (const Json& extent : extents)
         shape.push_back(whole_number(extent, "a dimension of " + what));
     return shape;
 }
@@ -114,23 +115,24 @@ void split_elements(std::span<const uint8_t> data, int64_t count, const std::str
 }
 
 /// `data` may be nested or flat.
-void flatten(const json& data, const std::string& what, bool texts, InferInput& input,
+void flatten(const Json::Array& data, const std::string& what, bool texts, InferInput& input,
              int64_t& count) {
-    for (const json& value : data) {
-        if (value.is_array()) {
-            flatten(value, what, texts, input, count);
+    for (const Json& value : data) {
+        if (const Json::Array* inner = value.array()) {
+            flatten(*inner, what, texts, input, count);
             continue;
         }
         ++count;
-        YEOUL_REQUIRE(texts ? value.is_string() : value.is_number() || value.is_boolean(),
+        const std::string* text = value.string();
+        YEOUL_REQUIRE(texts ? text != nullptr : value.is_number() || value.boolean() != nullptr,
                       what << " has a value that is no " << (texts ? "string" : "number"));
         if (texts)
-            input.texts.push_back(value.get<std::string>());
+            input.texts.push_back(*text);
     }
 }
 
 /// Reads the tensors and takes what is binary off the front of `binary`.
-InferInput parse_input(const json& object, size_t number, std::span<const uint8_t>& binary) {
+InferInput parse_input(const Json& object, size_t number, std::span<const uint8_t>& binary) {
     InferInput input;
     input.name = required_text(object, "name", "input " + std::to_string(number));
     const std::string what = "input '" + input.name + "'";
@@ -141,13 +143,13 @@ InferInput parse_input(const json& object, size_t number, std::span<const uint8_
                   what << " has the unknown datatype '" << input.datatype << "'");
     input.shape = parse_shape(object, what);
     const int64_t count = element_count(input.shape, what);
-    const json parameters = parameters_of(object, what);
-    YEOUL_REQUIRE(!parameters.contains("shared_memory_region"),
+    const Parameters parameters(object, what);
+    YEOUL_REQUIRE(parameters.find("shared_memory_region") == nullptr,
                   what << " is in shared memory, which is not supported; send its bytes");
-    const auto announced = parameters.find("binary_data_size");
-    const auto data = object.find("data");
-    input.binary = announced != parameters.end();
-    YEOUL_REQUIRE(input.binary != (data != object.end()),
+    const Json* announced = parameters.find("binary_data_size");
+    const Json* data = object.find("data");
+    input.binary = announced != nullptr;
+    YEOUL_REQUIRE(input.binary != (data != nullptr),
                   what << " must have either 'data' or the parameter binary_data_size");
     if (input.binary) {
         const int64_t length = whole_number(*announced, "binary_data_size of " + what);
@@ -164,23 +166,23 @@ InferInput parse_input(const json& object, size_t number, std::span<const uint8_
                                << static_cast<uint64_t>(count) * size);
         return input;
     }
-    YEOUL_REQUIRE(data->is_array(), "'data' of " << what << " must be an array");
+    YEOUL_REQUIRE(data->array() != nullptr, "'data' of " << what << " must be an array");
     int64_t found = 0;
-    flatten(*data, what, bytes, input, found);
+    flatten(*data->array(), what, bytes, input, found);
     YEOUL_REQUIRE(found == count, what << " has " << found << " values, its shape takes " << count);
     return input;
 }
 
-InferOutput parse_output(const json& object, size_t number) {
+InferOutput parse_output(const Json& object, size_t number) {
     InferOutput output;
     output.name = required_text(object, "name", "output " + std::to_string(number));
     const std::string what = "output '" + output.name + "'";
-    const json parameters = parameters_of(object, what);
-    YEOUL_REQUIRE(!parameters.contains("shared_memory_region"),
+    const Parameters parameters(object, what);
+    YEOUL_REQUIRE(parameters.find("shared_memory_region") == nullptr,
                   what << " is in shared memory, which is not supported; take its bytes");
-    if (const auto found = parameters.find("binary_data"); found != parameters.end())
+    if (const Json* found = parameters.find("binary_data"))
         output.binary = flag(*found, "binary_data of " + what);
-    if (const auto found = parameters.find("classification"); found != parameters.end())
+    if (const Json* found = parameters.find("classification"))
         output.classification = whole_number(*found, "classification of " + what);
     return output;
 }
@@ -207,13 +209,13 @@ void refuse_twice(const std::vector<Tensor>& tensors, const char* kind) {
                           kind << " '" << tensors[i].name << "' is given twice");
 }
 
-void parse_parameters(const json& body, InferRequest& request) {
-    const json parameters = parameters_of(body, "the request");
-    if (const auto found = parameters.find("binary_data_output"); found != parameters.end())
+void parse_parameters(const Json& body, InferRequest& request) {
+    const Parameters parameters(body, "the request");
+    if (const Json* found = parameters.find("binary_data_output"))
         request.binary_outputs = flag(*found, "binary_data_output");
-    if (const auto found = parameters.find("timeout"); found != parameters.end())
+    if (const Json* found = parameters.find("timeout"))
         request.timeout_us = whole_number(*found, "timeout");
-    if (const auto found = parameters.find("priority"); found != parameters.end())
+    if (const Json* found = parameters.find("priority"))
         request.priority = whole_number(*found, "priority");
 }
 
@@ -236,25 +238,25 @@ InferRequest parse_infer_request(std::span<const uint8_t> body, std::string_view
             {.datatype = "BYTES", .shape = {1, 1}, .elements = {body}, .binary = true});
         return request;
     }
-    const json parsed = parse_bounded_json({reinterpret_cast<const char*>(body.data()), length});
-    YEOUL_REQUIRE(parsed.is_object(), "the request must be a JSON object");
-    if (const auto id = parsed.find("id"); id != parsed.end() && !id->is_null())
+    const Json parsed = parse_bounded_json({reinterpret_cast<const char*>(body.data()), length});
+    YEOUL_REQUIRE(parsed.object() != nullptr, "the request must be a JSON object");
+    if (const Json* id = parsed.find("id"); id != nullptr && !id->is_null())
         request.id = text_member(parsed, "id", "");
     parse_parameters(parsed, request);
-    const json& inputs = array_member(parsed, "inputs");
+    const Json::Array& inputs = array_member(parsed, "inputs");
     YEOUL_REQUIRE(!inputs.empty() && inputs.size() <= kMostInputs,
                   "the request has " << inputs.size() << " inputs, may have 1 to " << kMostInputs);
     std::span<const uint8_t> binary = body.subspan(length);
-    for (const json& input : inputs)
+    for (const Json& input : inputs)
         request.inputs.push_back(parse_input(input, request.inputs.size(), binary));
     YEOUL_REQUIRE(binary.empty(),
                   "the body has " << binary.size() << " bytes that belong to no input");
-    if (parsed.contains("outputs")) {
-        const json& outputs = array_member(parsed, "outputs");
+    if (parsed.find("outputs") != nullptr) {
+        const Json::Array& outputs = array_member(parsed, "outputs");
         YEOUL_REQUIRE(outputs.size() <= kMostInputs, "the request asks for " << outputs.size()
                                                                              << " outputs, may for "
                                                                              << kMostInputs);
-        for (const json& output : outputs)
+        for (const Json& output : outputs)
             request.outputs.push_back(parse_output(output, request.outputs.size()));
     }
     refuse_twice(request.inputs, "input");

@@ -5,16 +5,14 @@
 namespace yeoul::serve {
 namespace {
 
-using nlohmann::json;
-
-std::vector<std::string> texts(const json& list, const char* key) {
-    YEOUL_REQUIRE(list.is_array(), "'" << key << "' must be a list of strings");
+std::vector<std::string> texts(const Json& list, const char* key) {
+    YEOUL_REQUIRE(list.array() != nullptr, "'" << key << "' must be a list of strings");
     std::vector<std::string> all;
-    for (const json& item : list) {
-        YEOUL_REQUIRE(item.is_string(), "'" << key << "' has " << item.dump().substr(0, 80)
-                                            << " at place " << all.size() + 1
-                                            << ", which is no string");
-        all.push_back(item.get<std::string>());
+    for (const Json& item : *list.array()) {
+        YEOUL_REQUIRE(item.string() != nullptr, "'" << key << "' has " << item.describe()
+                                                    << " at place " << all.size() + 1
+                                                    << ", which is no string");
+        all.push_back(*item.string());
     }
     return all;
 }
@@ -22,18 +20,19 @@ std::vector<std::string> texts(const json& list, const char* key) {
 } // namespace
 
 Labels parse_labels_request(std::string_view body) {
-    const json request = parse_bounded_json(body);
-    YEOUL_REQUIRE(request.is_object() && request.contains("labels"),
-                  "the request must be an object with 'labels'");
-    for (const auto& [key, value] : request.items())
+    const Json request = parse_bounded_json(body);
+    const Json* names = request.find("labels");
+    YEOUL_REQUIRE(names != nullptr, "the request must be an object with 'labels'");
+    for (const auto& [key, value] : *request.object())
         YEOUL_REQUIRE(key == "labels" || key == "template" || key == "templates",
                       "'" << key << "' is not known; known are labels, template and templates");
-    YEOUL_REQUIRE(!request.contains("template") || !request.contains("templates"),
-                  "give either 'template' or 'templates'");
-    Labels labels{.names = texts(request["labels"], "labels")};
-    if (request.contains("templates"))
-        labels.templates = texts(request["templates"], "templates");
-    else if (request.contains("template"))
+    const Json* templates = request.find("templates");
+    const bool one = request.find("template") != nullptr;
+    YEOUL_REQUIRE(!one || templates == nullptr, "give either 'template' or 'templates'");
+    Labels labels{.names = texts(*names, "labels")};
+    if (templates != nullptr)
+        labels.templates = texts(*templates, "templates");
+    else if (one)
         labels.templates = {text_member(request, "template", labels.templates.front())};
     return labels;
 }
