@@ -4,9 +4,10 @@
     python compare_serve.py --model DIR [--concurrency 1,8,32,128] [--rounds 3] [--seconds 20] [--merge]
 
 All servers are started once and wait. A round asks each of them in turn, in an order that rotates, and the engine alone (engine_rate)
-beside them. A form holds one of the bundled JPEG photos of 50 to 200 kB. Before anything is timed every server's vectors are compared.
-Writes every sample and a table to results/<processor>/; --merge keeps what an earlier run of the same commit
-wrote about other concurrencies. Client and servers share the cores. The peers let requests wait without limit; so does engine-serve
+beside them: with as many callers as the servers have, and with all its photos at once. A form holds one of the bundled JPEG photos
+of 50 to 200 kB. Before anything is timed every server's vectors are compared. Writes every sample and a table to
+results/<processor>/; --merge keeps what an earlier run of the same commit wrote about other concurrencies. Client and servers share
+the cores. The peers let requests wait without limit; so does engine-serve
 here, by --max-wait-ms 0: by default it refuses photos that would wait over 10 s, which 128 callers of two cores come near.
 """
 
@@ -27,6 +28,7 @@ import load  # noqa: E402
 
 QUIET_S = 0.5  # thread pools stop spinning
 PEERS = ("fastapi", "fastapi-queue")
+ENGINE = ("engine", "engine-at-once")
 
 
 def photos():
@@ -60,7 +62,7 @@ class Server:
 
 
 class EngineAlone:
-    """Photos a second without a server."""
+    """Photos a second without a server; no callers: all photos at once."""
 
     def __init__(self, options):
         command = [options.bin / "engine_rate", options.model, options.precision, options.threads, *photos()]
@@ -68,8 +70,8 @@ class EngineAlone:
                                         stdout=subprocess.PIPE, text=True)
         self.about = json.loads(self.process.stdout.readline() or sys.exit("compare_serve: engine_rate did not start"))
 
-    def per_second(self, count):
-        self.process.stdin.write(f"{count}\n")
+    def per_second(self, count, callers):
+        self.process.stdin.write(f"{count} {callers}\n")
         self.process.stdin.flush()
         reply = json.loads(self.process.stdout.readline())
         return reply["photos"] / reply["seconds"]
@@ -107,12 +109,12 @@ def least_cosine(contenders):
 def warm_up(contenders, alone):
     for server in contenders:
         load.closed_loop(server.url, server.requests(), 8, 1)
-    alone.per_second(16)
+    alone.per_second(16, 0)
 
 
 def measure(options, contenders, alone, concurrency):
     """{name: [round, ...]}"""
-    rounds = {server.name: [] for server in contenders} | {"engine": []}
+    rounds = {server.name: [] for server in contenders} | {name: [] for name in ENGINE}
     pids = [one.process.pid for one in (*contenders, alone)]
     for turn in range(options.rounds):
         for server in contenders[turn % len(contenders):] + contenders[:turn % len(contenders)]:
@@ -120,9 +122,11 @@ def measure(options, contenders, alone, concurrency):
             found = load.closed_loop(server.url, server.requests(), concurrency, options.seconds)
             rounds[server.name].append(found | {"other_cores": others.cores()})
             time.sleep(QUIET_S)
-        others = OtherWork(pids)
-        rounds["engine"].append({"per_second": alone.per_second(options.alone), "other_cores": others.cores()})
-        time.sleep(QUIET_S)
+        for name, callers in zip(ENGINE, (concurrency, 0)):
+            others = OtherWork(pids)
+            photos_s = alone.per_second(max(options.alone, 2 * concurrency), callers)
+            rounds[name].append({"per_second": photos_s, "other_cores": others.cores()})
+            time.sleep(QUIET_S)
         rates = ", ".join(f"{name} {rounds[name][-1]['per_second']:.1f} ({rounds[name][-1]['other_cores']})" for name in rounds)
         print(f"concurrency {concurrency}, round {turn + 1} of {options.rounds}: {rates} photos/s", file=sys.stderr)
     return rounds
@@ -139,9 +143,10 @@ def table(values):
              f"rounds together. Vectors agree: least cosine {values['least_cosine']:.7f}. "
              "`fastapi` runs one photo after the other; `fastapi-queue` runs all that waits, "
              f"at most {values['most']}, in one forward pass; "
-             "`engine` is the engine without a server, all photos submitted at once.", "",
-             "| concurrency | yeoul | fastapi | fastapi-queue | engine | p50 / p99 ms: yeoul | fastapi | fastapi-queue "
-             "| yeoul / better peer | p99, yeoul / better peer's | yeoul / engine |", "|---" * 11 + "|"]
+             "`engine` is the engine without a server, asked by as many callers; `at once`: it has all photos from the start, "
+             "which no number of callers gives it, so that it decodes beside passes of its best batch.", "",
+             "| concurrency | yeoul | fastapi | fastapi-queue | engine | at once | p50 / p99 ms: yeoul | fastapi | fastapi-queue "
+             "| yeoul / better peer | p99, yeoul / better peer's | yeoul / engine | yeoul / at once |", "|---" * 13 + "|"]
     for concurrency in sorted(rounds, key=int):
         at = rounds[concurrency]
         rate = {name: [one["per_second"] for one in at[name]] for name in at}
@@ -150,10 +155,10 @@ def table(values):
         p99 = {name: load.percentile(ms[name], 0.99) for name in ms}
         cells = [concurrency]
         cells += [f"{statistics.median(rate[name]):.1f} ({min(rate[name]):.1f} - {max(rate[name]):.1f})"
-                  for name in ("yeoul", *PEERS, "engine")]
+                  for name in ("yeoul", *PEERS, *ENGINE)]
         cells += [f"{statistics.median(ms[name]):.0f} / {p99[name]:.0f}" for name in ("yeoul", *PEERS)]
         cells += [cell(ratios(rate["yeoul"], rate[better]), 2), f"{p99['yeoul'] / p99[better]:.2f}",
-                  cell(ratios(rate["yeoul"], rate["engine"]), 2)]
+                  *(cell(ratios(rate["yeoul"], rate[name]), 2) for name in ENGINE)]
         lines.append("| " + " | ".join(cells) + " |")
     every = [one for at in rounds.values() for all_rounds in at.values() for one in all_rounds]
     failed = sum(one.get("failed", 0) for one in every)
@@ -172,7 +177,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20, help="of new requests, per server and round")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--alone", type=int, default=64, help="photos for the engine without a server, per round")
+    parser.add_argument("--alone", type=int, default=64, help="photos for the engine without a server, per round, at least")
     parser.add_argument("--most", type=int, default=32, help="photos in one forward pass of the queue peer")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/cpu/bin")
     parser.add_argument("--serve-flags", default="", help="more flags for engine-serve")

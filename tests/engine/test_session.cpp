@@ -212,7 +212,7 @@ TEST_CASE("session: labels beyond the budget are refused, and the old ones stay"
     options.memory_budget_bytes =
         plan_memory(*make_cpu_backend(2), plan_request(*make_cpu_backend(2), options))
             .needed_bytes() +
-        (size_t{6} << 20);
+        (size_t{3} << 20);
     Session session(make_cpu_backend(2), options);
     session.set_labels({.names = {"cat", "dog"}});
     const std::vector<std::vector<float>> vectors = {
@@ -220,7 +220,7 @@ TEST_CASE("session: labels beyond the budget are refused, and the old ones stay"
     CHECK(session.tag(vectors, 2).front().size() == 2);
     CHECK(reserved(session) <= options.memory_budget_bytes);
     Labels many{.names = {}, .templates = {"{}"}};
-    for (int i = 0; i < (6 << 20) / 4 / session.info().dim; ++i)
+    for (int i = 0; i < (3 << 20) / 4 / session.info().dim; ++i)
         many.names.push_back(std::to_string(i));
     for (int again = 0; again < 2; ++again) { // and it leaves nothing behind
         try {
@@ -234,7 +234,7 @@ TEST_CASE("session: labels beyond the budget are refused, and the old ones stay"
     }
     // What fits, fits again: the memory of the last ones is given back for the next.
     many.names.resize(many.names.size() / 6);
-    for (int again = 0; again < 3; ++again) {
+    for (int again = 0; again < 2; ++again) {
         session.set_labels(many);
         CHECK(reserved(session) <= options.memory_budget_bytes);
     }

@@ -17,7 +17,11 @@ harmless=$root/tests/simt/harmless_barriers.txt
 launcher=()
 setarch -R true 2>/dev/null && launcher=(setarch -R)
 
-# Only what differs, so that the builds stay as they are.
+# Only what differs, so that the builds stay as they are; what is no longer a file of the tree goes.
+mkdir -p "$copy"
+(cd "$copy" && find . -type f -printf '%P\n') | while read -r file; do
+    [[ -f $root/$file ]] || rm "$copy/$file"
+done
 git -C "$root" ls-files -co --exclude-standard | while read -r file; do
     [[ -f $root/$file ]] && ! cmp -s "$root/$file" "$copy/$file" || continue
     mkdir -p "$(dirname "$copy/$file")"
