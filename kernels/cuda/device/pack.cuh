@@ -8,7 +8,8 @@ namespace yeoul::cuda {
 
 constexpr int kPack = 8; // halves in a uint4
 
-__device__ __forceinline__ void unpack(const uint4& x, float (&y)[kPack]) {
+/// By value: of a reference to global memory the compiler makes four loads of 4 bytes.
+__device__ __forceinline__ void unpack(uint4 x, float (&y)[kPack]) {
     const half2* pairs = reinterpret_cast<const half2*>(&x);
 #pragma unroll
     for (int i = 0; i < kPack / 2; ++i) {
