@@ -160,7 +160,9 @@ __global__ void __launch_bounds__(kPatchesThreads) cut_patches(PatchesArgs a) {
                 values[i] = __float2half_rn(0);
         }
         if (end - begin == kValues) {
-            *reinterpret_cast<uint4*>(y + first) = *reinterpret_cast<const uint4*>(values);
+            // From y + first, which by its type is not aligned, came four stores of 4 bytes.
+            reinterpret_cast<uint4*>(y - lead)[(first + lead) / kValues] =
+                *reinterpret_cast<const uint4*>(values);
         } else {
 #pragma unroll
             for (int i = 0; i < kValues; ++i)
