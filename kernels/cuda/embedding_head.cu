@@ -4,8 +4,8 @@
 // of w. Each block of a photo repeats the norm, which costs less than a third launch. w comes from
 // L2 (ViT-B/32: 768 KB of 4 MB) once for every `photos` photos, 2 * out * dim * batch / photos
 // bytes; memory itself moves w, those tokens and y once. At batch 64 it is bound by 2 * batch * out
-// * dim FLOP of fp32 FMA, 6 us of a T4 at full rate, 0.02 % of the tower; at batch 1 by the latency
-// of one row of x and one of w, with 64 blocks for 512 outputs.
+// * dim FLOP of fp32 FMA, 6 us of a T4 at full rate and 0.009 % of the tower's FLOP; at batch 1 by
+// the latency of one row of x and one of w, with 64 blocks for 512 outputs.
 //
 // The normalized row stays fp32 and w is fp16, so the product is rounded nowhere. The terms of a
 // sum are added in the same order whatever the tile: a vector does not depend on its batch.
@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kHeadWarps = 8;
 constexpr int kHeadThreads = kHeadWarps * kWarp;
-constexpr int kStagedPacks = 512;   // 16 KB of normalized values: 4 blocks on an SM of sm_75
+constexpr int kStagedPacks = 512;   // 16 KB and the moments: 3 blocks on an SM of sm_75
 constexpr int kLengthsPerBlock = 4; // rows, and so warps
 
 struct HeadArgs {
@@ -81,22 +81,25 @@ __global__ void __launch_bounds__(kHeadThreads) project(HeadArgs a) {
     // (photo, half of a pack, pack): lanes read neighbouring 16 bytes, without bank conflicts.
     YEOUL_SHARED(float4, staged, [kPhotos][2][kStretch]);
     YEOUL_SHARED(Moments, row_moments, [kPhotos]);
-    YEOUL_SHARED(const half*, pooled, [kPhotos]); // (dim) each
+    YEOUL_SHARED(int, pooled, [kPhotos]); // tokens; a pointer from here would be a generic one
     const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
     const int first_photo = blockIdx.y * kPhotos, photos = min(kPhotos, a.batch - first_photo);
     const int first_output = (blockIdx.x * kHeadWarps + warp) * kOutputs;
     const size_t photo_values = static_cast<size_t>(a.tokens) * a.dim;
     const half* x = a.x + first_photo * photo_values;
+    const auto row_of = [&](int photo, int token) { // (dim)
+        return x + photo * photo_values + static_cast<size_t>(token) * a.dim;
+    };
 
     if (warp < photos) {
         const int token = pooled_token(a, first_photo + warp);
-        const half* row = x + warp * photo_values + static_cast<size_t>(max(token, 0)) * a.dim;
-        Moments m = moments_of_row(row, a.dim, a.eps);
+        const int read = max(token, 0);
+        Moments m = moments_of_row(row_of(warp, read), a.dim, a.eps);
         if (token < 0) // any row will do: it becomes NaN
             m.scale = __int_as_float(0x7fffffff);
         if (lane == 0) {
             row_moments[warp] = m;
-            pooled[warp] = row;
+            pooled[warp] = read;
         }
     }
     __syncthreads();
@@ -115,7 +118,7 @@ __global__ void __launch_bounds__(kHeadThreads) project(HeadArgs a) {
             const int photo = i / stretch, at = i - photo * stretch, first = (begin + at) * kPack;
             float values[kPack] = {};
             if (photo < photos) {
-                load_pack(pooled[photo], begin + at, a.dim, values);
+                load_pack(row_of(photo, pooled[photo]), begin + at, a.dim, values);
                 const Moments m = row_moments[photo];
 #pragma unroll
                 for (int j = 0; j < kPack; ++j)

@@ -26,7 +26,8 @@ __device__ __forceinline__ void mma_m16n8k8(float (&d)[4], const uint32_t (&a)[2
 }
 #endif
 
-/// d (8, 8) int32 = a (8, 16) int8 * b (16, 8) int8 + d.
+/// d (8, 8) int32 = a (8, 16) int8 * b (16, 8) int8 + d. No kernel uses it yet: the emulator's
+/// tests do.
 ///   a: row g, columns 4t..4t+3;   b: rows 4t..4t+3 of column g;   d: row g, columns 2t, 2t+1
 #if defined(YEOUL_SIMT)
 using simt::mma_m8n8k16;
@@ -65,7 +66,7 @@ __device__ __forceinline__ void ldmatrix_x4_trans(uint32_t (&y)[4], const void* 
 }
 #endif
 
-/// Two matrices; lanes 0 to 15 give the rows.
+/// Two matrices; lanes 0 to 15 give the rows. Used by the emulator's tests, by no kernel yet.
 #if defined(YEOUL_SIMT)
 using simt::ldmatrix_x2;
 #else

@@ -45,12 +45,16 @@ __device__ __forceinline__ float tree_sum(const float (&x)[kPack]) {
     return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
 }
 
+/// Every fused multiply-add is written: where the compiler chose them, two kernels of one source,
+/// and so a photo in two batches, could differ in the last bit.
 __device__ __forceinline__ float squared_distances(const float (&x)[kPack], float mean) {
-    float squares[kPack];
+    float pairs[kPack / 2];
 #pragma unroll
-    for (int i = 0; i < kPack; ++i)
-        squares[i] = (x[i] - mean) * (x[i] - mean);
-    return tree_sum(squares);
+    for (int i = 0; i < kPack / 2; ++i) {
+        const float one = x[2 * i] - mean, other = x[2 * i + 1] - mean;
+        pairs[i] = fmaf(one, one, other * other);
+    }
+    return (pairs[0] + pairs[1]) + (pairs[2] + pairs[3]);
 }
 
 /// The row lies in registers: x[i] is pack `lane + 32 i` of `packs`. Every lane gets the same.
@@ -83,7 +87,7 @@ __device__ __forceinline__ Moments moments_of(int dim, float eps, F value) {
     float squares = 0;
     for (int i = lane; i < dim; i += kWarp) {
         const float distance = value(i) - mean;
-        squares += distance * distance;
+        squares = fmaf(distance, distance, squares);
     }
     return {mean, inverse_deviation(warp_sum(squares) / dim, eps)};
 }
