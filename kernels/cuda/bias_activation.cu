@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kBiasThreads) bias_activation_kernel(int packs
         return;
     const int row = static_cast<int>(index / packs);
     const int column = static_cast<int>(index % packs) * kPack;
-    const half* y = end.y + static_cast<size_t>(row) * end.columns + column;
+    const half* y = y_at(end, row, column);
     float values[kPack] = {};
     if (end.columns % kPack == 0) {
         unpack(*reinterpret_cast<const uint4*>(y), values);
@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(kBiasThreads) bias_activation_kernel(int packs
             if (column + i < end.columns)
                 values[i] = __half2float(y[i]);
     }
-    end_pack(end, values, row, column);
+    end_pack(end, values, {}, row, column);
 }
 
 } // namespace

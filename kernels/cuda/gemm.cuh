@@ -205,11 +205,16 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     // Fragments give a lane two columns of a row. Through shared memory it gets eight, which are 16
     // bytes of y. A strip is (16, kGroups) packs of eight floats; pack g of row r lies at g ^ s(r),
     // so that the pairs of half a warp, and the quads of a quarter, touch all banks once.
-    constexpr int kGroups = Tile::kWarpColumns / kPack;
+    constexpr int kGroups = Tile::kWarpColumns / kPack, kRounds = 16 * kGroups / kWarp;
     static_assert(kGroups % 2 == 0);
     const auto pack_at = [](int strip_row, int group) {
         const int s = kGroups % 4 == 0 ? strip_row % 4 : strip_row / 2 % 2;
         return (strip_row * kGroups + (group ^ s)) * kPack;
+    };
+    const auto y_place = [&](int strip_index, int round) { // of this lane's pack: row, column
+        const int index = lane + round * kWarp;
+        return make_int2(row + warp_row + strip_index * 16 + index / kGroups,
+                         column + warp_column + index % kGroups * kPack);
     };
     float* const strip = reinterpret_cast<float*>(shared) + warp * Tile::kStripFloats;
     const int g = lane / 4, t = lane % 4;
@@ -221,9 +226,16 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
             store_shared(strip + pack_at(g + 8, j) + 2 * t,
                          make_float2(sums[i][j][2], sums[i][j][3]));
         }
+        uint4 residual[kRounds] = {}; // all rounds wait for memory once
+#pragma unroll
+        for (int round = 0; round < kRounds; ++round) {
+            const int2 y = y_place(i, round);
+            if (!operands.partial && y.x < end.rows && y.y < end.columns)
+                residual[round] = load_residual(end, y.x, y.y);
+        }
         __syncwarp();
 #pragma unroll
-        for (int round = 0; round < 16 * kGroups / kWarp; ++round) {
+        for (int round = 0; round < kRounds; ++round) {
             const int index = lane + round * kWarp;
             const int strip_row = index / kGroups, group = index % kGroups;
             const float* from = strip + pack_at(strip_row, group);
@@ -231,8 +243,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
             const float4 one = load_shared<float4>(from + 4 * half_first);
             const float4 two = load_shared<float4>(from + 4 * (1 - half_first));
             const float4 low = half_first ? two : one, high = half_first ? one : two;
-            const int y_row = row + warp_row + i * 16 + strip_row;
-            const int y_column = column + warp_column + group * kPack;
+            const auto [y_row, y_column] = y_place(i, round);
             if (y_row >= end.rows || y_column >= end.columns)
                 continue;
             if (operands.partial) {
@@ -244,7 +255,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
                 y[1] = high;
             } else {
                 float values[kPack] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-                end_pack(end, values, y_row, y_column);
+                end_pack(end, values, residual[round], y_row, y_column);
             }
         }
         __syncwarp(); // the strip was read

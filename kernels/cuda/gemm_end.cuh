@@ -42,26 +42,36 @@ __device__ __forceinline__ void activate_pack(Activation activation, float (&x)[
     }
 }
 
+__device__ __forceinline__ half* y_at(const GemmEnd& end, int row, int column) {
+    return end.y + static_cast<size_t>(row) * end.columns + column;
+}
+
+/// What `end_pack` adds of y, to be loaded early; nothing where it adds nothing or goes by values.
+__device__ __forceinline__ uint4 load_residual(const GemmEnd& end, int row, int column) {
+    if (end.accumulate && end.columns % kPack == 0)
+        return *reinterpret_cast<const uint4*>(y_at(end, row, column));
+    return make_uint4(0, 0, 0, 0);
+}
+
 /// Ends eight values of a row from `column` on, a multiple of 8 within the row. 16 bytes at a time
 /// where rows are multiples of that, else value by value.
-__device__ __forceinline__ void end_pack(const GemmEnd& end, float (&x)[kPack], int row,
-                                         int column) {
+__device__ __forceinline__ void end_pack(const GemmEnd& end, float (&x)[kPack], uint4 residual,
+                                         int row, int column) {
     float other[kPack];
     load_floats(end.bias + column, other);
 #pragma unroll
     for (int i = 0; i < kPack; ++i)
         x[i] += other[i];
     activate_pack(end.activation, x);
-    half* y = end.y + static_cast<size_t>(row) * end.columns + column;
+    half* y = y_at(end, row, column);
     if (end.columns % kPack == 0) {
-        uint4* packs = reinterpret_cast<uint4*>(y);
         if (end.accumulate) {
-            unpack(*packs, other);
+            unpack(residual, other);
 #pragma unroll
             for (int i = 0; i < kPack; ++i)
                 x[i] += other[i];
         }
-        *packs = pack(x);
+        *reinterpret_cast<uint4*>(y) = pack(x);
         return;
     }
 #pragma unroll

@@ -19,6 +19,9 @@ __global__ void __launch_bounds__(kSplitKThreads)
     const size_t count = static_cast<size_t>(end.rows) * packs;
     if (index >= count)
         return;
+    const int row = static_cast<int>(index / packs);
+    const int column = static_cast<int>(index % packs) * kPack;
+    const uint4 residual = load_residual(end, row, column);
     float sums[kPack] = {};
     for (int split = 0; split < splits; ++split) {
         float values[kPack];
@@ -27,7 +30,7 @@ __global__ void __launch_bounds__(kSplitKThreads)
         for (int i = 0; i < kPack; ++i)
             sums[i] += values[i];
     }
-    end_pack(end, sums, static_cast<int>(index / packs), static_cast<int>(index % packs) * kPack);
+    end_pack(end, sums, residual, row, column);
 }
 
 } // namespace
