@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Registers, shared memory and spills of every kernel, from ptxas; the gate over them.
+"""Registers, shared memory and spills of every kernel, from ptxas, and its vector accesses; the gate over them.
 
     ptxas.py                 a table for sm_75
     ptxas.py --check         fails when a kernel spills or leaves the terms of limits.txt; 77 without nvcc
@@ -34,6 +34,7 @@ class Kernel:
     spill_stores: int = 0
     spill_loads: int = 0
     threads: int = 0  # of __launch_bounds__; 0 when it has none
+    vectors: int = 0  # instructions that load or store 16 bytes of global memory at a time
 
 
 def find_nvcc():
@@ -69,8 +70,13 @@ def demangle(names):
     return text.splitlines()
 
 
+def vector_accesses(body):
+    """Of a kernel's PTX: what ptxas makes 128 bits wide; narrower ones it never joins."""
+    return len(re.findall(r"\b(?:ld|st)\.global[\w.:]*\.(?:v4\.[busf]32|v2\.[busf]64)\b", body))
+
+
 def parse(log, ptx, file):
-    """The kernels of one file, from `ptxas -v` and, for the launch bounds, its PTX."""
+    """The kernels of one file, from `ptxas -v` and, for launch bounds and vector accesses, its PTX."""
     found = {}
     current = None
     for line in log.splitlines():
@@ -93,6 +99,8 @@ def parse(log, ptx, file):
             for extent in bounds.groups():
                 product *= int(extent or 1)
             found[match[1]].threads = product
+        if match[1] in found:
+            found[match[1]].vectors = vector_accesses(ptx[match.end():].partition("\n}")[0])
     for kernel, name in zip(found.values(), demangle(list(found))):
         kernel.name = plain_name(name)
     return list(found.values())
@@ -123,6 +131,7 @@ class Limit:
     dynamic: int
     blocks: int
     registers: int
+    vectors: int
     line: int
 
     def matches(self, name):
@@ -132,21 +141,22 @@ class Limit:
 def read_limits(text):
     limits = []
     for number, line in enumerate(text.splitlines(), 1):
-        words = line.split("#")[0].rsplit(None, 4)
+        words = line.split("#")[0].rsplit(None, 5)
         if not words:
             continue
         try:
             pattern, *numbers = words
             limits.append(Limit(pattern.strip(), *map(int, numbers), number))
         except (TypeError, ValueError):
-            sys.exit(f"limits.txt:{number}: '{line}' is not PATTERN THREADS DYNAMIC BLOCKS REGISTERS")
+            sys.exit(f"limits.txt:{number}: '{line}' is not PATTERN THREADS DYNAMIC BLOCKS REGISTERS VECTORS")
     return limits
 
 
 def suggestion(kernel, dynamic=0):
     threads = kernel.threads or 256
     blocks = sm75.occupancy(threads, kernel.registers, kernel.shared + dynamic).blocks
-    return f"{re.escape(kernel.name).replace(chr(92) + ' ', ' ')} {threads} {dynamic} {blocks} {sm75.up(kernel.registers, 8)}"
+    return (f"{re.escape(kernel.name).replace(chr(92) + ' ', ' ')} {threads} {dynamic} {blocks} "
+            f"{sm75.up(kernel.registers, 8)} {kernel.vectors}")
 
 
 def faults(found, limits):
@@ -168,6 +178,9 @@ def faults(found, limits):
                 bad.append(f"{where} has launch bounds of {kernel.threads} threads, limits.txt says {limit.threads}")
             if kernel.registers > limit.registers:
                 bad.append(f"{where} uses {kernel.registers} registers, at most {limit.registers} are allowed")
+            if kernel.vectors < limit.vectors:
+                bad.append(f"{where} has {kernel.vectors} accesses of 16 bytes to global memory, {limit.vectors} were stated: "
+                           "some became narrower ones")
             if shared > sm75.SHARED_PER_SM:
                 bad.append(f"{where} needs {shared} bytes of shared memory, an SM has {sm75.SHARED_PER_SM}")
             blocks = sm75.occupancy(limit.threads, kernel.registers, shared)

@@ -20,12 +20,19 @@ ptxas info    : Function properties for _ZN5yeoul4cuda12_GLOBAL__N_14gemmILi128E
     {stack} bytes stack frame, {stores} bytes spill stores, {loads} bytes spill loads
 ptxas info    : Used {registers} registers, used 1 barriers, {shared} bytes smem, 400 bytes cmem[0]
 """
-PTX = ".visible .entry _ZN5yeoul4cuda12_GLOBAL__N_14gemmILi128ELi96EEEvPK6__half(\n .param .u64 x\n)\n.maxntid {threads}, 1, 1\n{{\n"
+PTX = ".visible .entry _ZN5yeoul4cuda12_GLOBAL__N_14gemmILi128ELi96EEEvPK6__half(\n .param .u64 x\n)\n.maxntid {threads}, 1, 1\n{{\n{body}}}\n"
+BODY = """	ld.global.nc.v4.u32 	{%r1, %r2, %r3, %r4}, [%rd3];
+	ld.global.v2.u64 	{%rd1, %rd2}, [%rd3];
+	ld.global.v2.f32 	{%f1, %f2}, [%rd3];
+	ld.shared.v4.f32 	{%f1, %f2, %f3, %f4}, [%r3];
+	st.global.v4.b32 	[%rd4], {%r1, %r2, %r3, %r4};
+	st.global.u32 	[%rd4], %r1;
+"""
 
 
-def kernels(registers=120, shared=0, spills=0, stack=0, threads=256):
+def kernels(registers=120, shared=0, spills=0, stack=0, threads=256, body=BODY):
     log = LOG.format(registers=registers, shared=shared, stores=spills, loads=spills, stack=stack)
-    return ptxas.parse(log, PTX.format(threads=threads), "gemm.cu")
+    return ptxas.parse(log, PTX.format(threads=threads, body=body), "gemm.cu")
 
 
 def faults(limits, **values):
@@ -58,8 +65,8 @@ class Occupancy(unittest.TestCase):
 class Ptxas(unittest.TestCase):
     def test_reads_a_kernel(self):
         (kernel,) = kernels(registers=97, shared=1024, spills=16, stack=8)
-        self.assertEqual((kernel.name, kernel.registers, kernel.shared, kernel.spill_stores, kernel.stack, kernel.threads),
-                         ("gemm<128, 96>", 97, 1024, 16, 8, 256))
+        self.assertEqual((kernel.name, kernel.registers, kernel.shared, kernel.spill_stores, kernel.stack, kernel.threads,
+                          kernel.vectors), ("gemm<128, 96>", 97, 1024, 16, 8, 256, 3))
 
     def test_names_meet_those_of_the_emulator(self):
         for given in ("void yeoul::cuda::(anonymous namespace)::gemm<(int)128, (int)96>(__half const*)",
@@ -70,19 +77,20 @@ class Ptxas(unittest.TestCase):
         self.assertEqual(ptxas.plain_name("void f<true, yeoul::Activation::gelu>(int)"), "f<true, gelu>")
 
     def test_the_gate_passes_what_is_stated(self):
-        self.assertEqual(faults("gemm<\\d+, \\d+> 256 32768 2 128"), [])
+        self.assertEqual(faults("gemm<\\d+, \\d+> 256 32768 2 128 3"), [])
 
     def test_the_gate_finds_planted_faults(self):
         for limits, values, word in [
-            ("gemm<.*> 256 32768 2 128", {"spills": 4}, "spills"),
-            ("gemm<.*> 256 32768 2 128", {"stack": 16}, "stack"),
-            ("gemm<.*> 256 32768 2 96", {}, "at most 96"),
-            ("gemm<.*> 256 40000 2 128", {}, "1 blocks per SM (by shared)"),
-            ("gemm<.*> 256 32768 2 255", {"registers": 160}, "1 blocks per SM (by registers)"),
-            ("gemm<.*> 256 65537 0 128", {}, "an SM has 65536"),
-            ("gemm<.*> 256 0 2 128", {"threads": 128}, "launch bounds"),
+            ("gemm<.*> 256 32768 2 128 3", {"spills": 4}, "spills"),
+            ("gemm<.*> 256 32768 2 128 3", {"stack": 16}, "stack"),
+            ("gemm<.*> 256 32768 2 96 3", {}, "at most 96"),
+            ("gemm<.*> 256 40000 2 128 3", {}, "1 blocks per SM (by shared)"),
+            ("gemm<.*> 256 32768 2 255 3", {"registers": 160}, "1 blocks per SM (by registers)"),
+            ("gemm<.*> 256 65537 0 128 3", {}, "an SM has 65536"),
+            ("gemm<.*> 256 0 2 128 3", {"threads": 128}, "launch bounds"),
+            ("gemm<.*> 256 0 2 128 3", {"body": BODY.replace("st.global.v4", "st.global.v2")}, "has 2 accesses of 16 bytes"),
             ("", {}, "no line in limits.txt"),
-            ("gemm<.*> 256 0 2 128\nother 32 0 1 32", {}, "no kernel is called other"),
+            ("gemm<.*> 256 0 2 128 3\nother 32 0 1 32 0", {}, "no kernel is called other"),
         ]:
             found = faults(limits, **values)
             self.assertTrue(any(word in fault for fault in found), (limits, values, found))
