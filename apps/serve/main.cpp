@@ -65,8 +65,8 @@ private:
     std::optional<Why> why_;
 };
 
-/// A socket is a descriptor, and the usual soft limit of 1,024 is less than the hard one.
-/// The connections that there are descriptors for.
+/// Raises the soft limit of descriptors, usually 1,024, as far as the hard one allows: a connection
+/// takes one. Returns the connections that there are descriptors for, at most `connections`.
 int raise_descriptor_limit(int connections) {
     constexpr rlim_t kOthers = 64; // of the model, the logs and the device
     rlimit limit{};
