@@ -31,7 +31,7 @@ class NamedLibrary final : public cuda::GemmLibrary {
 public:
     std::string name() const override { return "fake-1.2.3"; }
     bool fuses(Activation activation) const override {
-        return activation != Activation::quick_gelu && activation != Activation::gelu;
+        return activation == Activation::none || activation == Activation::relu;
     }
     std::unique_ptr<Plan> plan(const GemmShape&, int, bool, size_t) const override {
         return nullptr;
