@@ -109,7 +109,7 @@ public:
         sm_ = parts_.sm > 0 ? parts_.sm : own;
         YEOUL_REQUIRE(sm_ >= 75 && sm_ <= own,
                       "sm " << sm_ << " was asked for, must be 75 to " << own << " here");
-        properties_.kind = YEOUL_CUDA_KIND;
+        properties_.kind = parts_.kind.empty() ? YEOUL_CUDA_KIND : parts_.kind;
         properties_.name = device.name;
         properties_.isa = "sm_" + std::to_string(sm_);
         properties_.pci_address = pci_address(device);
