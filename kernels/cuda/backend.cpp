@@ -38,6 +38,10 @@ unsigned long long capture_of(StreamRef stream) {
     return status == cudaStreamCaptureStatusNone ? 0 : id;
 }
 
+// After these, too, the context is unusable. The first toolkits of CUDA 12 and the emulator have no
+// names for them: cudaErrorContained, cudaErrorTensorMemoryLeak, cudaErrorExternalDevice.
+constexpr int kNewFatalErrors[] = {226, 721, 911};
+
 cudaMemcpyKind native(CopyKind kind) {
     switch (kind) {
     case CopyKind::host_to_device:
@@ -386,6 +390,8 @@ void throw_cuda_error(cudaError_t error, const char* expression, const char* fil
     const std::string text = std::string(cudaGetErrorName(error)) + ", " +
                              cudaGetErrorString(error) + ", from " + expression + " at " + file +
                              ":" + std::to_string(line);
+    if (std::count(std::begin(kNewFatalErrors), std::end(kNewFatalErrors), error))
+        throw Error(ErrorCode::device_lost, "the device is lost: " + text);
     switch (error) {
     case cudaErrorMemoryAllocation:
         throw OutOfMemory(0, text);
