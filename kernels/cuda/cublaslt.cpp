@@ -11,8 +11,18 @@
 
 #include <yeoul/error.h>
 
+#include "kernels/cuda/check.h"
+
 namespace yeoul::cuda {
 namespace {
+
+// A lost context answers every call with what became of it. cuBLASLt has a CUDA runtime of its own,
+// so ours has not heard of it yet, and only a call that reaches the context tells.
+void throw_if_lost() {
+    YEOUL_CUDA(cudaGetLastError());
+    size_t free = 0, total = 0;
+    YEOUL_CUDA(cudaMemGetInfo(&free, &total));
+}
 
 [[noreturn]] void throw_cublas_error(cublasStatus_t status, const char* expression, int line) {
     const std::string text = std::string("cuBLASLt: ") + cublasLtGetStatusString(status) +
@@ -21,13 +31,13 @@ namespace {
     switch (status) {
     case CUBLAS_STATUS_ALLOC_FAILED:
         throw OutOfMemory(0, "cuBLASLt");
-    case CUBLAS_STATUS_EXECUTION_FAILED:
-        throw Error(ErrorCode::device_lost, text);
-    case CUBLAS_STATUS_ARCH_MISMATCH:
-    case CUBLAS_STATUS_NOT_INITIALIZED:
+    case CUBLAS_STATUS_ARCH_MISMATCH: // of this shape on this GPU: an own product serves
     case CUBLAS_STATUS_NOT_SUPPORTED:
         throw Error(ErrorCode::device, text);
+    // NOT_INITIALIZED serves nothing. EXECUTION_FAILED and INTERNAL_ERROR are also what it makes of
+    // a kernel that it could not load: the next product may succeed.
     default:
+        throw_if_lost();
         throw Error(ErrorCode::internal, text);
     }
 }
