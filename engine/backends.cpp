@@ -115,6 +115,7 @@ BackendReport probe_cuda(const std::string& device) {
     }
     cuda.problem = problem.what;
     cuda.fix = problem.fix;
+    cuda.surprising = problem.surprising;
     return cuda;
 }
 

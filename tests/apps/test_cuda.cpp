@@ -83,6 +83,15 @@ TEST_CASE("cuda: doctor examines the GPU that it is asked for") {
         return run_with(YEOUL_EMULATED_CUDA, "old_second",
                         {"doctor", "--model", place.model(), "--device", device});
     };
+    const Outcome old = run_with(YEOUL_EMULATED_CUDA, "old_driver",
+                                 {"doctor", "--model", place.model(), "--device", "cuda"});
+    CHECK(old.code == 4); // asked for, it fails, and what mends it is said
+    CHECK(old.out.find("cuda-compat-13-0") != std::string::npos);
+    Call eager;
+    eager.arguments = {"doctor", "--model", place.model()};
+    eager.environment = {std::string("YEOUL_CUDA_LIBRARY=") + YEOUL_EMULATED_CUDA,
+                         "YEOUL_TEST_CUDA=", "CUDA_MODULE_LOADING=EAGER"};
+    CHECK(run_call(eager).out.find("unset CUDA_MODULE_LOADING") != std::string::npos);
     const Outcome first = doctor("cuda:0"), second = doctor("cuda:1"), third = doctor("cuda:2");
     CAPTURE(first.out);
     CHECK(first.code == 0);
