@@ -69,6 +69,7 @@ Session::Session(std::unique_ptr<Backend> backend, const EngineOptions& options,
     }
     PlanRequest request = plan_request(*backend_, options);
     request.batches = measuring.batches;
+    request.listener = measuring.listener;
     prepared_ = prepare(*backend_, request, decode_options(options), options.log);
     placed_.emplace(*backend_, prepared_.changing->workspace());
     tell_memory();
@@ -80,6 +81,7 @@ Session::Session(Session& first, const EngineOptions& options, const MeasuringOp
     : backend_(first.backend_), counted_(first.counted_) {
     PlanRequest request = plan_request(*backend_, options);
     request.batches = measuring.batches;
+    request.listener = measuring.listener;
     prepared_ = prepare_beside(*backend_, first.prepared_, request, decode_options(options));
     start(options, request, measuring.full_batches);
 }

@@ -18,6 +18,8 @@ namespace yeoul {
 struct MeasuringOptions {
     std::vector<int> batches = {}; // the very sizes that get a graph
     bool full_batches = false;     // as of PolicyConfig
+    /// Hears what is asked of the session's memory, and outlives it.
+    MemoryListener* listener = nullptr;
 };
 
 class Session {

@@ -68,15 +68,15 @@ void limit_sources(Prepared& prepared) {
 /// The text side, within what the budget leaves for all that comes and goes.
 void fill_changing(Prepared& prepared, Backend& backend, const PlanRequest& request) {
     const MemoryPlan& plan = prepared.plan;
-    prepared.changing = std::make_unique<EngineMemory>(backend);
+    prepared.changing = std::make_unique<EngineMemory>(backend, request.listener);
     if (plan.budget_given && plan.host_memory)
         prepared.changing->set_common_limit(plan.rest_bytes());
     else if (plan.budget_given)
         prepared.changing->set_limits(plan.rest_bytes(), SIZE_MAX);
     if (request.text)
-        prepared.text =
-            std::make_unique<TextSide>(backend, *prepared.changing, request.model, request.numerics,
-                                       batch_sizes(plan.choice.buckets), prepared.opened.info.dim);
+        prepared.text = std::make_unique<TextSide>(
+            backend, *prepared.changing, request.model, request.numerics,
+            batch_sizes(plan.choice.buckets), prepared.opened.info.dim, plan.packed_text_bytes);
     if (prepared.text && !plan.host_memory) // a CPU's code is made with the ops
         prepared.text->encoder->warm_up();
 }
@@ -85,7 +85,7 @@ void fill(Prepared& prepared, Backend& backend, const PlanRequest& request,
           const loader::DecodeOptions& decode,
           const std::function<void(LogLevel, std::string_view)>& log) {
     const MemoryPlan& plan = prepared.plan;
-    prepared.memory = std::make_unique<EngineMemory>(backend);
+    prepared.memory = std::make_unique<EngineMemory>(backend, request.listener);
     EngineMemory& memory = *prepared.memory;
     memory.set_limits(plan.peak_device_bytes, plan.peak_pinned_bytes);
     const std::vector<int> batches = batch_sizes(plan.choice.buckets);
@@ -169,8 +169,8 @@ Prepared prepare_beside(Backend& backend, const Prepared& first, const PlanReque
     prepared.opened.info = first.opened.info;
     prepared.costs =
         request.batches.empty() ? first.costs : costs_of(*first.costs, request.batches);
-    prepared.memory = std::make_unique<EngineMemory>(backend);
-    prepared.changing = std::make_unique<EngineMemory>(backend);
+    prepared.memory = std::make_unique<EngineMemory>(backend, request.listener);
+    prepared.changing = std::make_unique<EngineMemory>(backend, request.listener);
     EngineMemory& memory = *prepared.memory;
     VisionModel& model = *first.opened.model;
     const std::vector<int> batches = batch_sizes(prepared.costs->buckets());

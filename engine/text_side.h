@@ -13,9 +13,9 @@ namespace yeoul {
 
 struct TextSide {
     /// `memory` outlives it, and so do all that share its labels. On dry memory it only knows what
-    /// it would hold.
+    /// it would hold. `weight_bytes` as of `load_model`.
     TextSide(Backend& backend, EngineMemory& memory, const std::filesystem::path& directory,
-             Numerics numerics, const std::vector<int>& batches, int dim);
+             Numerics numerics, const std::vector<int>& batches, int dim, size_t weight_bytes);
 
     EngineMemory& memory;
     std::unique_ptr<TextEncoder> encoder;

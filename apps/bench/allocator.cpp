@@ -4,11 +4,13 @@
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <numeric>
 #include <thread>
 
+#include "apps/bench/allocator_record.h"
 #include "apps/bench/allocator_trace.h"
 #include "apps/bench/commands.h"
 #include "apps/bench/environment.h"
@@ -24,10 +26,15 @@ using Clock = std::chrono::steady_clock;
 constexpr double kMebibyte = 1 << 20;
 
 struct AllocatorFlags {
-    std::string device = "cpu", trace = YEOUL_SOURCE_DIR "/apps/bench/allocator.trace";
+    std::string trace; // empty: all of kTraces
+    RecordFlags record;
     int repetitions = 10, pairs = 20000;
     OutputFlags output;
 };
+
+/// Of CLIP ViT-B/32 and the bundled model on a CPU, and of the bundled one on an emulated GPU.
+constexpr const char* kTraces[] = {YEOUL_SOURCE_DIR "/apps/bench/traces/cpu.trace",
+                                   YEOUL_SOURCE_DIR "/apps/bench/traces/cuda.trace"};
 
 double ns_since(Clock::time_point start) {
     return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
@@ -186,12 +193,15 @@ struct ReleaseMemory {
     void operator()(void* data) const { device->release(data); }
 };
 
-std::vector<Measurement> measure_trace(const Trace& trace, Device& device,
+std::vector<Measurement> measure_trace(const std::string& file, Device& device,
                                        const AllocatorFlags& flags) {
+    const Trace trace = read_trace(file);
     std::vector<Measurement> all;
     for (const std::string by : {"yeoul", "malloc", "device"}) {
         Measurement& measurement = all.emplace_back();
-        measurement.key = {{"what", "trace"}, {"by", by}, {"size", "of the trace"}};
+        measurement.key = {{"what", "trace"},
+                           {"by", by},
+                           {"size", std::filesystem::path(file).filename().string()}};
         for (int i = 0; i < flags.repetitions; ++i) {
             double ms = 0;
             if (by == "yeoul") {
@@ -263,8 +273,16 @@ std::string tables(const Report& report) {
 
 int allocator(const AllocatorFlags& flags) {
     flags.output.check("allocator");
-    const Trace trace = read_trace(flags.trace);
-    const auto backend = make_backend(flags.device, 1);
+    if (!flags.record.file.empty()) {
+        record_trace(flags.record);
+        return cli::kDone;
+    }
+    std::vector<std::string> traces(std::begin(kTraces), std::end(kTraces));
+    if (!flags.trace.empty())
+        traces = {flags.trace};
+    for (const std::string& file : traces)
+        read_trace(file); // a bad one shows now
+    const auto backend = make_backend(flags.record.device, 1);
     Device& device = *backend;
     Report report{.benchmark = "allocator", .environment = environment(), .measurements = {}};
     report.environment.emplace_back("device", device.properties().name);
@@ -294,8 +312,9 @@ int allocator(const AllocatorFlags& flags) {
         report.measurements.push_back(measure_threads(own, flags));
         report.measurements.push_back(measure_threads(peers[0], flags));
     }
-    for (Measurement& measurement : measure_trace(trace, device, flags))
-        report.measurements.push_back(std::move(measurement));
+    for (const std::string& file : traces)
+        for (Measurement& measurement : measure_trace(file, device, flags))
+            report.measurements.push_back(std::move(measurement));
     if (flags.output.format == "json")
         return print(report, flags.output);
     std::cout << tables(report);
@@ -310,15 +329,25 @@ int allocator(const AllocatorFlags& flags) {
 
 cli::Command allocator_command() {
     auto flags = std::make_shared<AllocatorFlags>();
-    cli::Command command("allocator",
-                         "Device memory: the cost of a request, two threads, and a made trace.",
-                         "engine-bench allocator\n"
-                         "engine-bench allocator --device cuda --format json");
+    cli::Command command(
+        "allocator",
+        "Device memory: the cost of a request, two threads, and traces recorded from sessions.",
+        "engine-bench allocator\n"
+        "engine-bench allocator --device cuda --format json\n"
+        "engine-bench allocator --record day.trace --device cuda");
     command
         .text("device", "DEVICE", "whose memory: auto, cpu, cuda or cuda:N (default: cpu)",
-              flags->device)
-        .text("trace", "FILE", "requests to replay (default: apps/bench/allocator.trace)",
+              flags->record.device)
+        .text("trace", "FILE", "requests to replay (default: those of apps/bench/traces)",
               flags->trace)
+        .text("record", "FILE", "write a trace of a day of sessions instead of measuring",
+              flags->record.file)
+        .text("arch", "NAME", "of --record: a second model, by architecture, as of synth",
+              flags->record.arch)
+        .number("batch-size", "N", "of --record: photos of a batch, at most (default: by device)",
+                flags->record.batch_size, 1, 1024)
+        .number("albums", "N", "of --record: of each of the day's six parts (default: 12)",
+                flags->record.albums, 1, 10000)
         .number("repetitions", "N", "timed rounds of each measurement (default: 10)",
                 flags->repetitions, 1, 100000)
         .number("pairs", "N", "requests of a round (default: 20000)", flags->pairs, 1, 10000000);

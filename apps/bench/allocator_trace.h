@@ -1,4 +1,4 @@
-// A made trace of requests for memory (allocator_trace.py), and its replay.
+// A recorded trace of requests for memory (allocator_record.h), and its replay.
 #pragma once
 
 #include <cstdint>

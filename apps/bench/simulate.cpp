@@ -59,17 +59,17 @@ std::vector<Curve> curves(const SimulateFlags& flags) {
     return all;
 }
 
-struct Shape {
+struct TrafficShape {
     std::string name;
     TrafficAt at;
 };
 
-std::vector<Shape> shapes(const SimulateFlags& flags) {
+std::vector<TrafficShape> shapes(const SimulateFlags& flags) {
     if (!flags.trace.empty()) {
         const std::vector<AlbumArrival> trace = read_trace(read_text(flags.trace, "--trace"));
         return {{flags.trace, [trace](double rate) { return at_rate(trace, rate); }}};
     }
-    std::vector<Shape> all;
+    std::vector<TrafficShape> all;
     for (const std::string& name : flags.traffic) {
         const Traffic traffic = name == "poisson"  ? Traffic::poisson
                                 : name == "bursty" ? Traffic::bursty
@@ -112,7 +112,7 @@ int simulate(const SimulateFlags& flags) {
                 targets_ns.push_back(multiple * curve.all.ns(0));
         const double most = std::min(curve.all.best_per_second(), decode_rate);
         for (const int64_t target_ns : targets_ns)
-            for (const Shape& shape : shapes(flags)) {
+            for (const TrafficShape& shape : shapes(flags)) {
                 const double bound = std::min(
                     curve.all.bound_per_second(static_cast<double>(target_ns) / 1e3), decode_rate);
                 table.cells.push_back({curve.name,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/memory/caching_allocator.h"
+#include "engine/memory/memory_listener.h"
 #include "kernels/forwarding_device.h"
 
 namespace yeoul {
@@ -17,19 +18,16 @@ public:
         CachingAllocator& allocator;
         MemoryTag tag;
     };
-    /// All outlive it, and `stream` is live while it allocates.
-    AllocatedDevice(Device& device, Source device_memory, Source pinned_memory, StreamRef stream)
-        : ForwardingDevice(device), memory_(device_memory), pinned_(pinned_memory),
-          stream_(stream) {}
+    /// All outlive it, and `stream` is live while it allocates. Nobody need listen.
+    AllocatedDevice(Device& device, Source device_memory, Source pinned_memory, StreamRef stream,
+                    MemoryListener* listener = nullptr)
+        : ForwardingDevice(device), memory_(device_memory), pinned_(pinned_memory), stream_(stream),
+          listener_(listener) {}
 
-    void* allocate(size_t bytes) override {
-        return memory_.allocator.allocate(bytes, memory_.tag, stream_).detach();
-    }
-    void release(void* data) noexcept override { release(memory_.allocator, data); }
-    void* allocate_pinned(size_t bytes) override {
-        return pinned_.allocator.allocate(bytes, pinned_.tag, stream_).detach();
-    }
-    void release_pinned(void* data) noexcept override { release(pinned_.allocator, data); }
+    void* allocate(size_t bytes) override { return take(memory_, bytes); }
+    void release(void* data) noexcept override { put(memory_, data); }
+    void* allocate_pinned(size_t bytes) override { return take(pinned_, bytes); }
+    void release_pinned(void* data) noexcept override { put(pinned_, data); }
 
     void destroy_stream(StreamRef stream) noexcept override {
         try {
@@ -42,15 +40,24 @@ public:
     }
 
 private:
-    static void release(CachingAllocator& allocator, void* data) noexcept {
+    void* take(const Source& source, size_t bytes) {
+        void* data = source.allocator.allocate(bytes, source.tag, stream_).detach();
+        if (listener_ && data)
+            listener_->allocated(data, bytes, source.tag, stream_);
+        return data;
+    }
+    void put(const Source& source, void* data) noexcept {
+        if (listener_ && data)
+            listener_->released(data, source.tag);
         try {
-            allocator.release(data);
+            source.allocator.release(data);
         } catch (const Error&) { // counted there as a bad free
         }
     }
 
     Source memory_, pinned_;
     StreamRef stream_;
+    MemoryListener* listener_;
 };
 
 } // namespace yeoul

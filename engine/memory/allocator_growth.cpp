@@ -35,7 +35,7 @@ CachingAllocator::Piece CachingAllocator::find_more(StreamPool& pool, size_t byt
             return *piece;
     if (const auto piece = adopt(pool, bytes))
         return *piece;
-    const size_t segment_bytes = pool.segment_bytes(bytes);
+    const size_t segment_bytes = BlockPolicy::segment_bytes(bytes);
     trim(segment_bytes);
     if (const auto piece = grow(pool, bytes, segment_bytes))
         return *piece;
@@ -99,7 +99,7 @@ bool CachingAllocator::settle(StreamPool& pool, bool wait) {
 
 /// A segment that other streams or tags have no use for, at most twice what would be asked for.
 std::optional<CachingAllocator::Piece> CachingAllocator::adopt(StreamPool& pool, size_t bytes) {
-    const size_t least = BlockPolicy::rounded(bytes), most = 2 * pool.segment_bytes(bytes);
+    const size_t least = BlockPolicy::rounded(bytes), most = 2 * BlockPolicy::segment_bytes(bytes);
     {
         std::lock_guard lock(mutex_);
         ++in_transit_;

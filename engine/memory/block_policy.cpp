@@ -12,10 +12,6 @@ BlockPolicy::BlockPolicy() {
     spare_.reserve(512);
 }
 
-size_t BlockPolicy::segment_bytes(size_t bytes, size_t shared_bytes) {
-    return bytes <= shared_bytes / 2 ? shared_bytes : (bytes + kPage - 1) / kPage * kPage;
-}
-
 int BlockPolicy::class_of(size_t bytes) {
     const size_t granules = bytes / kGranule;
     if (granules < 16)

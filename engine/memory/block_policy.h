@@ -55,10 +55,12 @@ public:
     static constexpr size_t rounded(size_t bytes) {
         return (bytes + kGranule - 1) / kGranule * kGranule;
     }
-    /// The segment to ask upstream for when `take(bytes)` found nothing. Requests up to half of
-    /// `shared_bytes`, which is a number of pages, share a segment of that size; larger ones get
-    /// pages of their own, whose rest serves smaller ones.
-    static size_t segment_bytes(size_t bytes, size_t shared_bytes = kPage);
+    /// The segment to ask upstream for when `take(bytes)` found nothing: whole pages, whose rest
+    /// serves smaller requests. Larger ones are kept by their last block: of a recorded day 16 MiB
+    /// for weights wasted 10.4 %, pages 4.7 % (profiling/results/amd-epyc-avx2/allocator.md).
+    static constexpr size_t segment_bytes(size_t bytes) {
+        return (bytes + kPage - 1) / kPage * kPage;
+    }
 
     /// Nothing when no free block holds `bytes`, which is positive.
     std::optional<Piece> take(size_t bytes);

@@ -13,13 +13,14 @@ namespace yeoul {
 class EngineMemory {
 public:
     /// `device`, which outlives it, may be dry: the books are then those of a start-up on the real
-    /// one.
-    explicit EngineMemory(Device& device)
-        : upstream_(device), pinned_upstream_(device), shared_(*this, upstream_, pinned_),
-          pinned_shared_(*this, pinned_upstream_, device_), home_(device), device_(device, shared_),
-          pinned_(device, pinned_shared_), weights_(view(device, MemoryTag::weights)),
-          lanes_(view(device, MemoryTag::activations)), labels_(view(device, MemoryTag::labels)),
-          workspace_(view(device, MemoryTag::workspace)) {}
+    /// one. `listener` outlives it, too.
+    explicit EngineMemory(Device& device, MemoryListener* listener = nullptr)
+        : listener_(listener), upstream_(device), pinned_upstream_(device),
+          shared_(*this, upstream_, pinned_), pinned_shared_(*this, pinned_upstream_, device_),
+          home_(device), device_(device, shared_), pinned_(device, pinned_shared_),
+          weights_(view(device, MemoryTag::weights)), lanes_(view(device, MemoryTag::activations)),
+          labels_(view(device, MemoryTag::labels)), workspace_(view(device, MemoryTag::workspace)) {
+    }
 
     const CachingAllocator& device() const { return device_; }
     const CachingAllocator& pinned() const { return pinned_; }
@@ -78,7 +79,7 @@ private:
     };
 
     AllocatedDevice view(Device& device, MemoryTag tag) {
-        return {device, {device_, tag}, {pinned_, MemoryTag::staging}, home_};
+        return {device, {device_, tag}, {pinned_, MemoryTag::staging}, home_, listener_};
     }
     bool take(size_t bytes) {
         const std::lock_guard lock(mutex_);
@@ -89,6 +90,7 @@ private:
         both_.put(bytes);
     }
 
+    MemoryListener* listener_;
     mutable std::mutex mutex_; // guards what follows; no other lock is taken with it
     Budget both_{SIZE_MAX};
     DeviceUpstream upstream_;

@@ -103,9 +103,19 @@ MemoryPlan dry_run(Backend& backend, const PlanRequest& request, int batch_size)
     plan.peak_bytes = std::max(loading_bytes, plan.owned_bytes());
     add_lines(plan, shape);
     if (request.text) {
-        EngineMemory changing(dry);
-        const TextSide text(backend, changing, request.model, request.numerics,
-                            batch_sizes(plan.choice.buckets), opened.info.dim);
+        const auto load_text = [&](EngineMemory& changing) {
+            return TextSide(backend, changing, request.model, request.numerics,
+                            batch_sizes(plan.choice.buckets), opened.info.dim,
+                            plan.packed_text_bytes);
+        };
+        EngineMemory loose(dry), changing(dry);
+        {
+            const TextSide text = load_text(loose);
+            const auto& by_tag = loose.device().stats().by_tag;
+            plan.packed_text_bytes =
+                by_tag[static_cast<size_t>(MemoryTag::weights)].allocated_bytes;
+        }
+        const TextSide text = load_text(changing);
         add_text(plan, changing);
     }
     // With text each batch size has a second one, which tags.

@@ -21,6 +21,8 @@ struct PlanRequest {
     size_t budget_bytes = 0; // 0: what the device has free
     /// The very sizes that get a graph, for measuring; none: chosen.
     std::vector<int> batches = {};
+    /// Hears what the engine takes, not what is only planned; for measuring.
+    MemoryListener* listener = nullptr;
     bool text = false; // the text side as well
 };
 
@@ -68,7 +70,8 @@ struct MemoryPlan {
     /// Of the text side, on memory of its own, before any labels are set; and of what the budget
     /// counts, at most while it is loaded.
     size_t text_device_bytes = 0, text_pinned_bytes = 0, text_peak_bytes = 0;
-    size_t free_bytes = 0; // of the device, before the plan was made
+    size_t packed_text_bytes = 0; // what its weights ask for, one behind the other
+    size_t free_bytes = 0;        // of the device, before the plan was made
 
     size_t owned_bytes() const {
         return device_bytes + pinned_bytes + text_device_bytes + text_pinned_bytes;

@@ -15,14 +15,6 @@
 
 namespace yeoul {
 
-/// What small blocks of a tag share. Weights come by the hundred and leave together, so they are
-/// packed: with a page each, 3.3 % of two CLIP models is the rest of pages, and 0.4 % so.
-/// Everything else comes and goes singly, and a shared segment is kept by its last block
-/// (allocator.trace: 16 MiB for all tags wastes 5.5 %, 64 MiB 12 %).
-constexpr size_t shared_bytes(MemoryTag tag) {
-    return tag == MemoryTag::weights ? 8 * BlockPolicy::kPage : BlockPolicy::kPage;
-}
-
 /// What a stream holds for one tag. Two streams share no line of it: each has its own lock.
 struct alignas(128) StreamPool {
     /// A block that was freed while other streams may still be at it.
@@ -40,9 +32,6 @@ struct alignas(128) StreamPool {
     uint64_t allocations = 0, frees = 0, ooms = 0, bad_frees = 0, lost_blocks = 0;
     MemoryTag tag{}; // never changes
 
-    size_t segment_bytes(size_t bytes) const {
-        return BlockPolicy::segment_bytes(bytes, shared_bytes(tag));
-    }
     void count_allocation() {
         ++allocations;
         peak_bytes = std::max(peak_bytes, policy.used_bytes());

@@ -17,20 +17,22 @@ Outcome bench_allocator(std::vector<std::string> arguments) {
 
 } // namespace
 
-TEST_CASE("bench: allocator replays its trace within 5 % of what was asked for") {
+TEST_CASE("bench: allocator replays its traces within a share of what was asked for") {
     const Outcome outcome = bench_allocator({"--format", "json"});
     REQUIRE(outcome.code == 0);
     const json report = json::parse(outcome.out);
-    bool seen = false;
+    int seen = 0;
     for (const json& measurement : report["measurements"])
         if (measurement["key"]["what"] == "trace" && measurement["key"]["by"] == "yeoul") {
-            seen = true;
+            ++seen;
             const json& values = measurement["values"];
-            CHECK(values["fragmentation %"].get<double>() <= 5.0);
+            // On a GPU a day of the smallest model, with a page of 2 MiB for each of its pools.
+            const bool small = measurement["key"]["size"] == "cuda.trace";
+            CHECK(values["fragmentation %"].get<double>() <= (small ? 10.0 : 5.0));
             CHECK(values["peak reserved MiB"] > values["peak asked MiB"]);
             CHECK(values["left after"] == 0);
         }
-    CHECK(seen);
+    CHECK(seen == 2);
 }
 
 TEST_CASE("bench: allocator prints tables, and names the line of a bad trace") {

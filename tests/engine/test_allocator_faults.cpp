@@ -259,7 +259,8 @@ TEST_CASE("allocator faults: host memory fails at the n-th call, for every n of 
                 std::vector<MemoryBlock> blocks;
                 blocks.reserve(200);
                 {
-                    const FailingNew fault(nth, FailingNew::this_one, onwards);
+                    const FailingNew fault(nth, FailingNew::this_one,
+                                           onwards ? FailingNew::kAlways : 1);
                     for (uint32_t i = 0; i < 90; ++i) {
                         const uint32_t random = hashed(i);
                         try {

@@ -214,8 +214,6 @@ TEST_CASE("block policy: small requests share a page, large ones get whole pages
     CHECK(BlockPolicy::segment_bytes(kPage) == kPage);
     CHECK(BlockPolicy::segment_bytes(kPage + 1) == 2 * kPage);
     CHECK(BlockPolicy::segment_bytes(100 * kPage - 1) == 100 * kPage);
-    CHECK(BlockPolicy::segment_bytes(4 * kPage, 8 * kPage) == 8 * kPage);
-    CHECK(BlockPolicy::segment_bytes(4 * kPage + 1, 8 * kPage) == 5 * kPage);
 }
 
 TEST_CASE("block policy: an idle segment is chosen by size") {

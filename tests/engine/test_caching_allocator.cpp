@@ -149,15 +149,6 @@ TEST_CASE("allocator: a small request takes no large segment from another") {
     CHECK(bench.upstream.live_bytes() == kPage); // and the large one was surplus
 }
 
-TEST_CASE("allocator: weights are packed") {
-    Bench bench;
-    std::vector<MemoryBlock> weights;
-    for (int i = 0; i < 5; ++i) // 7.5 pages
-        weights.push_back(bench.take(kPage * 3 / 2, bench.a, MemoryTag::weights));
-    CHECK(bench.upstream.calls() == 1);
-    CHECK(bench.upstream.live_bytes() == 8 * kPage);
-}
-
 TEST_CASE("allocator: a replaced arena is not paid for twice") {
     Bench bench;
     for (const size_t pages : {100, 130, 170, 220, 260}) {

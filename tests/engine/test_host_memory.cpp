@@ -111,7 +111,7 @@ TEST_CASE("policy: what was admitted needs no more memory") {
     Served served;
     bool failed = true;
     {
-        const FailingNew fault(1, FailingNew::this_one, true);
+        const FailingNew fault(1, FailingNew::this_one, FailingNew::kAlways);
         const Decision decision = policy.next(0);
         policy.decoded(kMillisecond, decision.item.id, decision.kind == Decision::start_decode);
         for (size_t i = 40; i < 60; ++i)
@@ -125,7 +125,7 @@ TEST_CASE("policy: what was admitted needs no more memory") {
     CHECK(served.computed >= 100);
     REQUIRE(policy.admit(0, {Priority::interactive, kNever, items}).accepted);
     {
-        const FailingNew fault(1, FailingNew::this_one, true);
+        const FailingNew fault(1, FailingNew::this_one, FailingNew::kAlways);
         policy.abort(0);
         while (policy.next(0).kind == Decision::answer)
             continue;
@@ -193,7 +193,7 @@ TEST_CASE("session: host memory that runs out takes photos of that moment, and n
         };
         std::vector<Result> results;
         try {
-            const FailingNew fault(nth, threads, onwards);
+            const FailingNew fault(nth, threads, onwards ? FailingNew::kAlways : 1);
             session.submit(std::move(request), on_done);
             future.wait();
             outcome.failed = fault.failed();

@@ -1,10 +1,13 @@
 // Photos into slots, on the host and on the device: whichever way, the bytes are the loader's.
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <barrier>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <numeric>
+#include <thread>
 
 #include "engine/intake.h"
 #include "engine/photo.h"
@@ -156,4 +159,45 @@ TEST_CASE("simt: intake: photos that were given up or cut short leave room for t
     place.prepare(noise(1300, 1300), 0); // most of a fourth of the ring: nothing else is kept
     CHECK((place.read({0}) == expected(noise(1300, 1300))));
     CHECK(place.intake->counts().device_resized == before + 1);
+}
+
+TEST_CASE(
+    "simt: intake: two decoders fill the ring while a stream reads what they brought before") {
+    constexpr int kDecoders = 2, kRounds = 6, kSlots = 2 * kDecoders;
+    Place place(make_fp16_backend(), 2 * kSlots, size_t{40} << 10); // some find the ring full
+    const auto photo_of = [](int round, int slot) {
+        return noise(40 + 3 * slot, 50 + 7 * round, static_cast<uint32_t>(100 * round + slot));
+    };
+    std::barrier turn(kDecoders + 1);
+    std::atomic<int> failed = 0;
+    std::vector<std::thread> decoders;
+    for (int decoder = 0; decoder < kDecoders; ++decoder)
+        decoders.emplace_back([&, decoder] {
+            for (int round = 0; round < kRounds; ++round) {
+                for (int slot = decoder; slot < kSlots; slot += kDecoders)
+                    try {
+                        place.prepare(photo_of(round, slot), slot + round % 2 * kSlots);
+                    } catch (const std::exception&) {
+                        ++failed;
+                    }
+                turn.arrive_and_wait();
+            }
+        });
+    for (int round = 0; round < kRounds; ++round) {
+        turn.arrive_and_wait();
+        std::vector<int> slots(kSlots);
+        std::iota(slots.begin(), slots.end(), round % 2 * kSlots);
+        std::vector<uint8_t> reference;
+        for (int slot = 0; slot < kSlots; ++slot) {
+            const std::vector<uint8_t> one = expected(photo_of(round, slot));
+            reference.insert(reference.end(), one.begin(), one.end());
+        }
+        CHECK((place.read(slots) == reference));
+    }
+    for (std::thread& decoder : decoders)
+        decoder.join();
+    CHECK(failed == 0);
+    const Intake::Counts counts = place.intake->counts();
+    CHECK(counts.device_resized + counts.host_resized == kRounds * kSlots);
+    CHECK(counts.device_resized > 0);
 }

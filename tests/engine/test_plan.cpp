@@ -96,6 +96,11 @@ void check_text_plan(Backend& device) {
     CHECK(plan.text_device_bytes > 0);
     CHECK(reserved(memory.device()) == plan.text_device_bytes);
     CHECK(reserved(memory.pinned()) == plan.text_pinned_bytes);
+    const AllocatorStats device_stats = memory.device().stats();
+    const MemoryCounts& weights =
+        device_stats.by_tag[static_cast<size_t>(MemoryTag::weights)]; // lie in one piece
+    CHECK(weights.allocated_bytes == plan.packed_text_bytes);
+    CHECK(weights.reserved_bytes == BlockPolicy::segment_bytes(plan.packed_text_bytes));
     CHECK((plan.host_memory ? memory.peak_bytes() : memory.device().stats().peak_reserved_bytes) ==
           plan.text_peak_bytes);
     CHECK(prepared.memory->reserved_bytes() + memory.reserved_bytes() == plan.owned_bytes());

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cmath>
 #include <future>
+#include <map>
+#include <mutex>
 #include <thread>
 
 #include "engine/session.h"
@@ -263,6 +265,52 @@ TEST_CASE("session: what takes memory of the device after start-up is counted, w
         CHECK(use_of(session, "workspace") > 0);
         session.duplicates(vectors, 0.99);
         CHECK(allocations() == of_search); // from the cache
+    }
+}
+
+TEST_CASE("session: who listens to its memory hears of every piece, from start to end") {
+    class Books final : public MemoryListener {
+    public:
+        void allocated(const void* data, size_t bytes, MemoryTag tag, StreamRef) noexcept override {
+            const std::lock_guard lock(mutex);
+            good &= live.emplace(std::pair(tag, data), BlockPolicy::rounded(bytes)).second;
+            ++steps;
+        }
+        void released(const void* data, MemoryTag tag) noexcept override {
+            const std::lock_guard lock(mutex);
+            good &= live.erase({tag, data}) == 1;
+            ++steps;
+        }
+        std::mutex mutex;
+        std::map<std::pair<MemoryTag, const void*>, size_t> live;
+        int steps = 0;
+        bool good = true;
+    };
+    for (const bool host : {true, false}) {
+        if (!host && kSlowSanitizer)
+            continue;
+        Books books;
+        const auto check_live = [&](const Session& session) {
+            size_t heard = 0, held = 0;
+            for (const auto& [key, bytes] : books.live)
+                heard += bytes;
+            for (const MemoryUse& use : session.stats().memory)
+                held += static_cast<size_t>(use.allocated_bytes);
+            CHECK(heard == held);
+        };
+        {
+            Session session(host ? make_cpu_backend(2) : make_fp16_backend(), text_options(),
+                            {.listener = &books});
+            check_live(session);
+            const int steps = books.steps;
+            embed(session, photos(3));
+            CHECK(books.steps == steps);
+            session.set_labels({.names = {"cat", "dog"}});
+            CHECK(books.steps > steps);
+            check_live(session);
+        }
+        CHECK(books.live.empty());
+        CHECK(books.good);
     }
 }
 

@@ -44,8 +44,9 @@ RawReply ask_at_once(Served&, RawClient& client, const std::string& bytes) {
 }
 
 /// One request after the other, each on a connection of its own, with a later allocation that
-/// fails, until none does.
-Sweep sweep(Served& served, const std::string& bytes, int64_t step, decltype(ask_at_once)* ask) {
+/// fails, and those after it, `times` in all, until none does.
+Sweep sweep(Served& served, const std::string& bytes, int64_t step, decltype(ask_at_once)* ask,
+            int64_t times = 1) {
     Sweep sweep;
     for (int64_t nth = 1;; nth += step) {
         CAPTURE(nth);
@@ -53,7 +54,7 @@ Sweep sweep(Served& served, const std::string& bytes, int64_t step, decltype(ask
         bool failed = false;
         {
             RawClient client(served.port());
-            const FailingNew fault(nth, FailingNew::others);
+            const FailingNew fault(nth, FailingNew::others, times);
             reply = ask(served, client, bytes);
             failed = fault.failed();
         }
@@ -95,6 +96,17 @@ TEST_CASE("host memory: a request that there is none for takes nobody along") {
               step, ask_at_once);
     CHECK(form.told > 0);
     CHECK(form.answered > 0);
+}
+
+TEST_CASE("host memory: none for a while ends connections at most, and keeps none") {
+    Served served(quick());
+    const int64_t step = kSanitized ? 7 : 1;
+    for (const auto& bytes : {request("POST", "/v1/embed", "photo"), request("GET", "/v1/stats"),
+                              request("PUT", "/v1/labels", R"({"labels":["cat","dog"]})")}) {
+        const Sweep replies = sweep(served, bytes, step, ask_at_once, 20);
+        CHECK(replies.closed > 0);
+        CHECK(replies.answered > 0);
+    }
 }
 
 TEST_CASE("host memory: JSON is read, written and thrown away without it") {

@@ -8,15 +8,15 @@
 // `operator new` is one for the whole program, and so is what it looks at.
 namespace {
 
-constinit std::atomic<bool> armed = false, fail_onwards = false, fail_others = false;
-constinit std::atomic<int64_t> left = 0;
+constinit std::atomic<bool> armed = false, fail_others = false;
+constinit std::atomic<int64_t> left = 0, most = 0;
 constinit thread_local bool is_test = false;
 
 bool fails() {
     if (!armed || is_test == fail_others)
         return false;
     const int64_t now = --left;
-    return now == 0 || (now < 0 && fail_onwards);
+    return now <= 0 && -now < most;
 }
 
 void* take(size_t bytes, size_t alignment) {
@@ -38,10 +38,10 @@ void* take_or_throw(size_t bytes, size_t alignment) {
 
 namespace yeoul::test {
 
-FailingNew::FailingNew(int64_t nth, Threads threads, bool go_on) {
+FailingNew::FailingNew(int64_t nth, Threads threads, int64_t times) {
     is_test = true;
     left = nth;
-    fail_onwards = go_on;
+    most = times;
     fail_others = threads == Threads::others;
     armed = true;
 }

@@ -6,12 +6,13 @@
 
 namespace yeoul::test {
 
-/// While it lives, the `nth` allocation from now on, from 1, throws std::bad_alloc, and when
-/// `onwards`, each after it. One at a time.
+/// While it lives, the `nth` allocation from now on, from 1, throws std::bad_alloc, and those after
+/// it: `times` in all. One at a time.
 class FailingNew {
 public:
     enum Threads { this_one, others };
-    FailingNew(int64_t nth, Threads threads, bool onwards = false);
+    static constexpr int64_t kAlways = INT64_MAX;
+    FailingNew(int64_t nth, Threads threads, int64_t times = 1);
     ~FailingNew();
     FailingNew(const FailingNew&) = delete;
     FailingNew& operator=(const FailingNew&) = delete;

@@ -91,8 +91,8 @@ void Connection::start_refusing() {
 
 void Connection::sweep(Clock::time_point now) {
     if (unanswered_ && answering_ && !reply_) {
-        deliver(out_of_memory_reply);
         unanswered_ = false;
+        deliver(out_of_memory_reply);
     }
     if (now >= deadline_) {
         timed_out_ = true;
@@ -275,7 +275,12 @@ void Connection::deliver(const std::function<HttpReply()>& make) {
     try {
         reply_ = make();
     } catch (...) {
-        reply_ = reply_to_exception();
+        try {
+            reply_ = reply_to_exception();
+        } catch (const std::bad_alloc&) { // the next sweep tells it
+            unanswered_ = true;
+            return;
+        }
     }
     wake_.cancel();
 }
