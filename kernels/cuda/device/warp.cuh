@@ -1,4 +1,4 @@
-// Sums and maxima over the lanes of a full warp.
+// Sums over the lanes of a full warp.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -13,13 +13,6 @@ __device__ __forceinline__ float warp_sum(float x) {
 #pragma unroll
     for (int lanes = kWarp / 2; lanes > 0; lanes /= 2)
         x += __shfl_xor_sync(kAllLanes, x, lanes);
-    return x;
-}
-
-__device__ __forceinline__ float warp_max(float x) {
-#pragma unroll
-    for (int lanes = kWarp / 2; lanes > 0; lanes /= 2)
-        x = fmaxf(x, __shfl_xor_sync(kAllLanes, x, lanes));
     return x;
 }
 
