@@ -211,9 +211,9 @@ bool start_with(Backend& device, const std::function<bool(int)>& fails, int faul
     FaultyBackend backend(device);
     backend.fails = fails;
     try {
-        PlanRequest request = text_request_for(backend, 8);
+        PlanRequest request = text_request_for(backend, 2);
         request.streams = 2;
-        request.batches = {1, 8}; // nothing to time
+        request.batches = {1, 2}; // nothing to time
         const Prepared prepared = prepare(backend, request);
         CHECK(prepared.pipeline->lanes().size() == 2);
         // Asked a second time, it takes no whole pages.
