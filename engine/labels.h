@@ -37,7 +37,6 @@ public:
 
     const std::vector<std::string>& names() const { return names_; }
     int kept() const { return kept_; } // of a photo: the likeliest, at most 64
-    size_t matrix_bytes() const { return view_.bytes(); }
 
     struct Output {
         View probabilities; // (batch, kept) fp32, largest first

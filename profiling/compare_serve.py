@@ -132,40 +132,57 @@ def measure(options, contenders, alone, concurrency):
     return rounds
 
 
-def table(values):
-    name, slug = processor()
-    rounds = values["rounds"]
-    lines = [f"# engine-serve and FastAPI, {values['model']}, {values['precision']}, on a CPU", "",
-             f"{name} ({slug}), {values['threads']} threads, commit {values['commit']}, {values['date']}; {values['photos']['count']} "
-             f"JPEG photos of {values['photos']['mean_bytes'] / 1e3:.0f} kB on average, one in each form; closed loop, client and "
-             "servers on the same cores, no server refuses a photo that would wait long; interleaved rounds. "
-             "Photos/s: median of the rounds (least - most); milliseconds: over all "
-             f"rounds together. Vectors agree: least cosine {values['least_cosine']:.7f}. "
-             "`fastapi` runs one photo after the other; `fastapi-queue` runs all that waits, "
-             f"at most {values['most']}, in one forward pass; "
-             "`engine` is the engine without a server, asked by as many callers; `at once`: it has all photos from the start, "
-             "which no number of callers gives it, so that it decodes beside passes of its best batch.", "",
-             "| concurrency | yeoul | fastapi | fastapi-queue | engine | at once | p50 / p99 ms: yeoul | fastapi | fastapi-queue "
-             "| yeoul / better peer | p99, yeoul / better peer's | yeoul / engine | yeoul / at once |", "|---" * 13 + "|"]
+def median_and_range(values):
+    return f"{statistics.median(values):.1f} ({min(values):.1f} - {max(values):.1f})"
+
+
+def beside_peers(rate, ms):
+    """Photos/s and milliseconds of yeoul and the peers, and yeoul's share of the better peer's."""
+    better = max(PEERS, key=lambda name: statistics.median(rate[name]))
+    p99 = {name: load.percentile(ms[name], 0.99) for name in ms}
+    return [*(median_and_range(rate[name]) for name in ms),
+            *(f"{statistics.median(ms[name]):.0f} / {p99[name]:.0f}" for name in ms),
+            cell(ratios(rate["yeoul"], rate[better]), 2), f"{p99['yeoul'] / p99[better]:.2f}"]
+
+
+def beside_engine(rate, _):
+    return [*(median_and_range(rate[name]) for name in ("yeoul", *ENGINE)),
+            *(cell(ratios(rate["yeoul"], rate[name]), 2) for name in ENGINE)]
+
+
+def rows(rounds, heads, cells_of):
+    lines = [f"| {' | '.join(['callers', *heads])} |", "|---" * (1 + len(heads)) + "|"]
     for concurrency in sorted(rounds, key=int):
         at = rounds[concurrency]
         rate = {name: [one["per_second"] for one in at[name]] for name in at}
         ms = {name: [t for one in at[name] for t in one["ms"]] for name in ("yeoul", *PEERS)}
-        better = max(PEERS, key=lambda name: statistics.median(rate[name]))
-        p99 = {name: load.percentile(ms[name], 0.99) for name in ms}
-        cells = [concurrency]
-        cells += [f"{statistics.median(rate[name]):.1f} ({min(rate[name]):.1f} - {max(rate[name]):.1f})"
-                  for name in ("yeoul", *PEERS, *ENGINE)]
-        cells += [f"{statistics.median(ms[name]):.0f} / {p99[name]:.0f}" for name in ("yeoul", *PEERS)]
-        cells += [cell(ratios(rate["yeoul"], rate[better]), 2), f"{p99['yeoul'] / p99[better]:.2f}",
-                  *(cell(ratios(rate["yeoul"], rate[name]), 2) for name in ENGINE)]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(f"| {' | '.join([concurrency, *cells_of(rate, ms)])} |")
+    return lines
+
+
+def table(values):
+    name, slug = processor()
+    rounds = values["rounds"]
     every = [one for at in rounds.values() for all_rounds in at.values() for one in all_rounds]
     failed = sum(one.get("failed", 0) for one in every)
     others = [one["other_cores"] for one in every]
-    return "\n".join(lines) + (
-        f"\n\nRequests that failed: {failed}. Cores that other programs kept busy meanwhile: "
-        f"{statistics.median(others):.2f} (median), at most {max(others):.2f}.\n")
+    lines = [
+        f"# engine-serve and FastAPI, {values['model']}, {values['precision']}, on a CPU", "",
+        f"{name} ({slug}), {values['threads']} threads, commit {values['commit']}, {values['date']}; {values['photos']['count']} "
+        f"JPEG photos of {values['photos']['mean_bytes'] / 1e3:.0f} kB on average, one in each form; closed loop, client and "
+        "servers on the same cores, no server refuses a photo that would wait long; interleaved rounds. "
+        "Photos/s: median of the rounds (least - most); milliseconds: p50 / p99 over all "
+        f"rounds together. Vectors agree: least cosine {values['least_cosine']:.7f}. "
+        "`fastapi` runs one photo after the other; `fastapi-queue` runs all that waits, "
+        f"at most {values['most']}, in one forward pass.", "",
+        *rows(rounds, ["yeoul", "fastapi", "fastapi-queue", "ms: yeoul", "fastapi", "fastapi-queue", "yeoul / better peer", "its p99"],
+              beside_peers), "",
+        "Beside the engine without a server: asked by as many callers, and with all photos from the start (`at once`), so that every "
+        "pass can be of its best batch, which no number of callers gives it.", "",
+        *rows(rounds, ["yeoul", "engine", "at once", "yeoul / engine", "yeoul / at once"], beside_engine), "",
+        f"Requests that failed: {failed}. Cores that other programs kept busy meanwhile: "
+        f"{statistics.median(others):.2f} (median), at most {max(others):.2f}."]
+    return "\n".join(lines) + "\n"
 
 
 def main():

@@ -172,6 +172,89 @@ private:
     int64_t requests_ = 0;
 };
 
+/// The most MiB resident in the second and in the last quarter of the time.
+struct Resident {
+    double early = 0, late = 0;
+};
+
+Resident watch_resident(Clock::time_point start, Clock::time_point end) {
+    Resident most;
+    std::this_thread::sleep_until(start + (end - start) / 4);
+    while (Clock::now() < end) {
+        const bool second = Clock::now() < start + (end - start) / 2;
+        const bool last = Clock::now() > start + (end - start) / 4 * 3;
+        if (second)
+            most.early = std::max(most.early, rss_mib());
+        if (last)
+            most.late = std::max(most.late, rss_mib());
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return most;
+}
+
+/// Of those that the callers cannot see.
+std::set<std::string> promises_broken_by(const EngineStats& stats, bool books_changed,
+                                         const Resident& resident) {
+    std::set<std::string> broken;
+    if (stats.device_allocations_since_ready != 0)
+        broken.insert("nothing is allocated on the device after start-up");
+    if (stats.device_synchronizations_since_ready != 0)
+        broken.insert("nothing waits for the whole device after start-up");
+    if (books_changed)
+        broken.insert("the memory's books are as they were after start-up");
+    if (stats.in_flight != 0)
+        broken.insert("nothing is left in flight");
+    if (resident.late > resident.early * (1 + kRssShare) + kRssMib)
+        broken.insert("the resident size is flat");
+    return broken;
+}
+
+using Values = std::vector<std::pair<std::string, double>>;
+
+Values values_of(const EngineStats& stats, int64_t requests, double seconds,
+                 const Resident& resident) {
+    int64_t rows = 0, computed = 0;
+    for (const EngineStats::Bucket& bucket : stats.buckets) {
+        rows += bucket.replays * bucket.batch;
+        computed += bucket.photos;
+    }
+    const auto errors = [&](ErrorCode code) { return stats.errors[static_cast<size_t>(code)]; };
+    return {
+        {"seconds", seconds},
+        {"requests", static_cast<double>(requests)},
+        {"photos", static_cast<double>(stats.photos)},
+        {"photos per second", static_cast<double>(stats.photos) / seconds},
+        {"bad", static_cast<double>(errors(ErrorCode::bad_image))},
+        {"cancelled", static_cast<double>(errors(ErrorCode::cancelled))},
+        {"late", static_cast<double>(errors(ErrorCode::deadline_exceeded))},
+        {"mean batch",
+         stats.batches ? static_cast<double>(computed) / static_cast<double>(stats.batches) : 0},
+        {"padding %",
+         rows ? 100 - 100 * static_cast<double>(computed) / static_cast<double>(rows) : 0},
+        {"device allocations", static_cast<double>(stats.device_allocations_since_ready)},
+        {"RSS MiB, second quarter", resident.early},
+        {"RSS MiB, last quarter", resident.late},
+    };
+}
+
+void print_values(const Values& values, const std::set<std::string>& broken,
+                  const std::string& format) {
+    if (format == "json") {
+        cli::JsonObject object;
+        for (const auto& [name, value] : values)
+            object.raw(name, cli::fixed(value, 3));
+        std::string list;
+        for (const std::string& promise : broken)
+            list += (list.empty() ? "\"" : ", \"") + promise + '"';
+        std::cout << object.raw("broken", '[' + list + ']').str() << '\n';
+        return;
+    }
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& [name, value] : values)
+        rows.push_back({name, cli::fixed(value, value == std::floor(value) ? 0 : 1)});
+    std::cout << cli::table({{"what"}, {"", 0, true}}, rows);
+}
+
 int soak(const SoakFlags& flags) {
     cli::Console console(flags.engine.verbosity());
     EngineOptions options = flags.engine.options(console);
@@ -188,70 +271,16 @@ int soak(const SoakFlags& flags) {
     std::vector<std::thread> callers;
     for (int caller = 0; caller < flags.callers; ++caller)
         callers.emplace_back([&, caller] { soak.call(caller, end); });
-    std::this_thread::sleep_until(start + (end - start) / 4);
-    double early = 0, late = 0; // the most in the second and in the last quarter
-    while (Clock::now() < end) {
-        const bool second = Clock::now() < start + (end - start) / 2;
-        const bool last = Clock::now() > start + (end - start) / 4 * 3;
-        if (second)
-            early = std::max(early, rss_mib());
-        if (last)
-            late = std::max(late, rss_mib());
-        std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
+    const Resident resident = watch_resident(start, end);
     for (std::thread& caller : callers)
         caller.join();
 
     const EngineStats stats = engine.stats();
-    std::set<std::string> broken = soak.broken();
-    if (stats.device_allocations_since_ready != 0)
-        broken.insert("nothing is allocated on the device after start-up");
-    if (stats.device_synchronizations_since_ready != 0)
-        broken.insert("nothing waits for the whole device after start-up");
-    if (engine.memory_snapshot() != books)
-        broken.insert("the memory's books are as they were after start-up");
-    if (stats.in_flight != 0)
-        broken.insert("nothing is left in flight");
-    if (late > early * (1 + kRssShare) + kRssMib)
-        broken.insert("the resident size is flat");
-
-    int64_t rows = 0, computed = 0;
-    for (const EngineStats::Bucket& bucket : stats.buckets) {
-        rows += bucket.replays * bucket.batch;
-        computed += bucket.photos;
-    }
+    std::set<std::string> broken =
+        promises_broken_by(stats, engine.memory_snapshot() != books, resident);
+    broken.merge(soak.broken());
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    const auto errors = [&](ErrorCode code) { return stats.errors[static_cast<size_t>(code)]; };
-    const std::vector<std::pair<std::string, double>> values = {
-        {"seconds", seconds},
-        {"requests", static_cast<double>(soak.requests())},
-        {"photos", static_cast<double>(stats.photos)},
-        {"photos per second", static_cast<double>(stats.photos) / seconds},
-        {"bad", static_cast<double>(errors(ErrorCode::bad_image))},
-        {"cancelled", static_cast<double>(errors(ErrorCode::cancelled))},
-        {"late", static_cast<double>(errors(ErrorCode::deadline_exceeded))},
-        {"mean batch",
-         stats.batches ? static_cast<double>(computed) / static_cast<double>(stats.batches) : 0},
-        {"padding %",
-         rows ? 100 - 100 * static_cast<double>(computed) / static_cast<double>(rows) : 0},
-        {"device allocations", static_cast<double>(stats.device_allocations_since_ready)},
-        {"RSS MiB, second quarter", early},
-        {"RSS MiB, last quarter", late},
-    };
-    if (flags.format == "json") {
-        cli::JsonObject object;
-        for (const auto& [name, value] : values)
-            object.raw(name, cli::fixed(value, 3));
-        std::string list;
-        for (const std::string& promise : broken)
-            list += (list.empty() ? "\"" : ", \"") + promise + '"';
-        std::cout << object.raw("broken", '[' + list + ']').str() << '\n';
-    } else {
-        std::vector<std::vector<std::string>> rows_of_text;
-        for (const auto& [name, value] : values)
-            rows_of_text.push_back({name, cli::fixed(value, value == std::floor(value) ? 0 : 1)});
-        std::cout << cli::table({{"what"}, {"", 0, true}}, rows_of_text);
-    }
+    print_values(values_of(stats, soak.requests(), seconds, resident), broken, flags.format);
     for (const std::string& promise : broken)
         console.error("broken: " + promise);
     return broken.empty() ? cli::kDone : cli::kFailed;

@@ -1,5 +1,6 @@
 #include "apps/cli/engine_flags.h"
 
+#include "apps/cli/json_text.h"
 #include "apps/cli/model_path.h"
 #include "apps/cli/table.h"
 
@@ -95,6 +96,17 @@ std::string describe_device(const DeviceInfo& device) {
     return device.kind + " " + device.name + ", " + std::string(name(device.dtype)) + ", " +
            counted(device.threads, "thread") + ", " + counted(device.streams, "stream") +
            ", batches of up to " + std::to_string(device.batch_size);
+}
+
+std::string device_json(const DeviceInfo& device) {
+    return JsonObject()
+        .text("kind", device.kind)
+        .text("name", device.name)
+        .text("dtype", name(device.dtype))
+        .number("threads", device.threads)
+        .number("streams", device.streams)
+        .number("batch_size", device.batch_size)
+        .str();
 }
 
 } // namespace yeoul::cli

@@ -37,5 +37,7 @@ Precision parse_precision(const std::string& name);
 std::string describe_model(const ModelInfo& info);
 /// "cpu AMD EPYC, fp32, 2 threads, batches of up to 8"
 std::string describe_device(const DeviceInfo& device);
+/// The same as a JSON object.
+std::string device_json(const DeviceInfo& device);
 
 } // namespace yeoul::cli

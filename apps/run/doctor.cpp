@@ -8,12 +8,12 @@
 #include "apps/cli/console.h"
 #include "apps/cli/engine_flags.h"
 #include "apps/cli/exit_code.h"
+#include "apps/cli/json_text.h"
 #include "apps/cli/table.h"
 #include "apps/cli/version.h"
 #include "apps/run/commands.h"
 #include "engine/backends.h"
 #include "loader/image.h"
-#include "loader/json.h"
 
 namespace yeoul::run {
 namespace {
@@ -164,14 +164,16 @@ std::string findings_table(const std::vector<Finding>& findings) {
 }
 
 std::string findings_json(const std::vector<Finding>& findings) {
-    std::string items;
-    for (const Finding& finding : findings)
-        items += (items.empty() ? "\n  " : ",\n  ") + std::string("{\"what\": ") +
-                 loader::json_quote(finding.what) +
-                 ", \"status\": " + loader::json_quote(finding.status) +
-                 ", \"detail\": " + loader::json_quote(finding.detail) +
-                 ", \"fix\": " + loader::json_quote(finding.fix) + "}";
-    return "[" + items + "\n]\n";
+    return cli::json_list(findings,
+                          [](const Finding& finding) {
+                              return cli::JsonObject()
+                                  .text("what", finding.what)
+                                  .text("status", finding.status)
+                                  .text("detail", finding.detail)
+                                  .text("fix", finding.fix)
+                                  .str();
+                          }) +
+           '\n';
 }
 
 } // namespace

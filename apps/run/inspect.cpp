@@ -101,14 +101,6 @@ std::string model_json(const ModelInfo& info, const DeviceInfo& device, const En
                                    .number("activation_bytes", stats.activation_bytes)
                                    .number("staging_bytes", stats.staging_bytes)
                                    .str();
-    const std::string ran_on = cli::JsonObject()
-                                   .text("kind", device.kind)
-                                   .text("name", device.name)
-                                   .text("dtype", name(device.dtype))
-                                   .number("threads", device.threads)
-                                   .number("streams", device.streams)
-                                   .number("batch_size", device.batch_size)
-                                   .str();
     return cli::JsonObject()
                .text("family", info.family)
                .text("path", info.path.string())
@@ -117,7 +109,7 @@ std::string model_json(const ModelInfo& info, const DeviceInfo& device, const En
                .number("image_width", info.image_width)
                .number("parameters", info.parameters)
                .raw("facts", facts)
-               .raw("device", ran_on)
+               .raw("device", cli::device_json(device))
                .raw("memory", memory)
                .raw("ops", ops)
                .str() +

@@ -65,8 +65,8 @@ private:
     std::optional<Why> why_;
 };
 
-/// A socket is a descriptor, and the usual soft limit of 1,024 is less than the hard one.
-/// The connections that there are descriptors for.
+/// Raises the soft limit of descriptors, usually 1,024, as far as the hard one allows: a connection
+/// takes one. Returns the connections that there are descriptors for, at most `connections`.
 int raise_descriptor_limit(int connections) {
     constexpr rlim_t kOthers = 64; // of the model, the logs and the device
     rlimit limit{};
@@ -90,23 +90,19 @@ std::string served_name(const ServeFlags& flags, const std::filesystem::path& mo
     return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
-int serve(const ServeFlags& flags) {
-    keep_freed_memory();
-    ServeLog log(flags.engine.verbosity(), flags.log_format == "json");
-    Ending ending;
-    const cli::StopSignals signals([&] { ending.come(Ending::Why::signal); });
-    EngineOptions engine_options = flags.engine.options(log.console());
-    engine_options.latency_target_ms = static_cast<double>(flags.latency_target_ms);
-    engine_options.drop_late = flags.drop_late;
-    engine_options.max_queue_bytes = static_cast<size_t>(flags.max_queue_mib) << 20;
-    engine_options.max_wait_ms = static_cast<double>(flags.max_wait_ms);
-    engine_options.log = [&log](LogLevel level, std::string_view text) { log.log(level, text); };
+EngineOptions engine_options_of(const ServeFlags& flags, ServeLog& log) {
+    EngineOptions options = flags.engine.options(log.console());
+    options.latency_target_ms = static_cast<double>(flags.latency_target_ms);
+    options.drop_late = flags.drop_late;
+    options.max_queue_bytes = static_cast<size_t>(flags.max_queue_mib) << 20;
+    options.max_wait_ms = static_cast<double>(flags.max_wait_ms);
+    options.text = flags.text || flags.labels.given();
+    options.log = [&log](LogLevel level, std::string_view text) { log.log(level, text); };
+    return options;
+}
 
-    std::optional<Labels> labels;
-    if (flags.labels.given())
-        labels = flags.labels.read();
-    engine_options.text = flags.text || labels;
-
+ServiceOptions service_options_of(const ServeFlags& flags, const EngineOptions& engine_options,
+                                  Ending& ending) {
     ServiceOptions options;
     options.model_name = served_name(flags, engine_options.model);
     options.slow_request = std::chrono::milliseconds(flags.slow_request_ms);
@@ -114,16 +110,32 @@ int serve(const ServeFlags& flags) {
     options.on_device_lost = [&ending] { ending.come(Ending::Why::device_lost); };
     if (!flags.api_key_file.empty())
         options.api_keys = read_api_keys(flags.api_key_file);
-    Service service(options);
+    return options;
+}
 
-    ServerOptions server_options = flags.server;
-    server_options.max_connections = raise_descriptor_limit(server_options.max_connections);
-    if (server_options.max_connections < flags.server.max_connections)
-        log.log(LogLevel::warning, "the system allows " +
-                                       std::to_string(server_options.max_connections) +
+ServerOptions server_options_of(const ServeFlags& flags, ServeLog& log) {
+    ServerOptions options = flags.server;
+    options.max_connections = raise_descriptor_limit(options.max_connections);
+    if (options.max_connections < flags.server.max_connections)
+        log.log(LogLevel::warning, "the system allows " + std::to_string(options.max_connections) +
                                        " connections; raise ulimit -n for more");
+    return options;
+}
+
+int serve(const ServeFlags& flags) {
+    keep_freed_memory();
+    ServeLog log(flags.engine.verbosity(), flags.log_format == "json");
+    Ending ending;
+    const cli::StopSignals signals([&] { ending.come(Ending::Why::signal); });
+    const EngineOptions engine_options = engine_options_of(flags, log);
+    std::optional<Labels> labels;
+    if (flags.labels.given())
+        labels = flags.labels.read();
+
+    const ServiceOptions options = service_options_of(flags, engine_options, ending);
+    Service service(options);
     // It listens while the model is loaded: a health check is answered, photos are put off.
-    HttpServer server(server_options, service);
+    HttpServer server(server_options_of(flags, log), service);
     log.info("listening on " + server.address() + "; loading the model");
 
     // Declared after the server: its last answers go through the server.

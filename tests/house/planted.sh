@@ -64,6 +64,9 @@ caught includes.sh engine/models/clip.cpp '#include <nvtx3/nvtx3.hpp>'
 caught includes.sh apps/run/main.cpp '#include "kernels/ops.h"'
 caught includes.sh apps/serve/main.cpp '#include "loader/image.h"'
 caught includes.sh apps/new/main.cpp '#include <string>'
+fresh
+[[ $("$house/includes.sh" "$tree" --unused 2>&1) == *'loader/decoders may include png.h, and nothing does'* ]] ||
+    wrong "includes.sh --unused passed a rule that nothing needs"
 caught text.sh engine/engine.cpp "// TO""DO: later"
 caught text.sh engine/engine.cpp "// read from /wo""rk/models"
 caught text.sh README.md "<<<<""<<< mine"

@@ -137,7 +137,7 @@ class Storm:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--serve", type=pathlib.Path, required=True)
+    parser.add_argument("--serve", type=pathlib.Path, default=ROOT / "build/cpu/bin/engine-serve")
     parser.add_argument("--idle", type=int, default=2000)
     parser.add_argument("--callers", type=int, default=16)
     parser.add_argument("--requests", type=int, default=10)

@@ -27,14 +27,15 @@ std::string_view Head::header(std::string_view name) const {
     return {};
 }
 
+std::string json_string(std::string_view text) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 HttpReply error_reply(int status, std::string_view code, std::string_view message) {
-    // Messages quote what clients sent, which need not be UTF-8. No json object: its destructor
-    // allocates, and memory may have run out.
-    const auto quoted = [](std::string_view text) {
-        return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    };
     HttpReply reply{.status = status};
-    reply.body = "{\"code\":" + quoted(code) + ",\"error\":" + quoted(message) + '}';
+    // Joined by hand: the destructor of nlohmann's objects, unlike that of its strings, allocates,
+    // and memory may have run out.
+    reply.body = "{\"code\":" + json_string(code) + ",\"error\":" + json_string(message) + '}';
     if (status == 429 || status == 503)
         reply.headers.push_back({"Retry-After", "1"});
     return reply;

@@ -52,7 +52,10 @@ struct HttpReply {
     std::vector<Header> headers = {};
 };
 
-/// {"error": message, "code": code}; with Retry-After for a 429 and a 503.
+/// `text` as a JSON string, quotes included; what is not UTF-8, as clients send it, is replaced.
+std::string json_string(std::string_view text);
+
+/// {"code": code, "error": message}; with Retry-After for a 429 and a 503.
 HttpReply error_reply(int status, std::string_view code, std::string_view message);
 
 /// The 503 of a request that the host has no memory for.

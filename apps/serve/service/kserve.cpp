@@ -1,8 +1,6 @@
 // POST /v2/models/{}/infer: KServe V2, the Open Inference Protocol, with Triton's binary tensors.
 #include <algorithm>
 
-#include <nlohmann/json.hpp>
-
 #include "apps/serve/service/context.h"
 #include "apps/serve/service/kserve_model.h"
 #include "apps/serve/service/parameters.h"

@@ -1,4 +1,5 @@
 // GET /metrics, /v1/stats and the live page.
+#include "apps/cli/engine_flags.h"
 #include "apps/cli/json_text.h"
 #include "apps/serve/service/context.h"
 #include "apps/serve/service/page.h"
@@ -30,17 +31,6 @@ const char* state_name(ServiceState state) {
     return "?";
 }
 
-std::string device_json(const DeviceInfo& device) {
-    return JsonObject()
-        .text("kind", device.kind)
-        .text("name", device.name)
-        .text("dtype", name(device.dtype))
-        .number("threads", device.threads)
-        .number("streams", device.streams)
-        .number("batch_size", device.batch_size)
-        .str();
-}
-
 std::string model_json(const Context& context) {
     PhotoEngine* engine = context.engine;
     JsonObject model;
@@ -54,7 +44,7 @@ std::string model_json(const Context& context) {
         .number("image_height", info.image_height)
         .number("parameters", info.parameters)
         .exact("gflop", info.gflop)
-        .raw("device", device_json(engine->device()))
+        .raw("device", cli::device_json(engine->device()))
         .str();
 }
 

@@ -6,8 +6,6 @@
 #include <exception>
 #include <memory>
 
-#include <nlohmann/json.hpp>
-
 #include "apps/cli/json_text.h"
 #include "apps/serve/wire/base64.h"
 
@@ -234,10 +232,6 @@ std::string vector_json(const std::vector<float>& vector, bool base64) {
         return cli::json_array(vector);
     const auto* bytes = reinterpret_cast<const uint8_t*>(vector.data());
     return '"' + encode_base64({bytes, vector.size() * sizeof(float)}) + '"';
-}
-
-std::string json_string(std::string_view text) {
-    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 } // namespace yeoul::serve

@@ -44,7 +44,4 @@ void require_all(const std::vector<Result>& results,
 /// "[0.1,-2]" or, in base64, "\"zczMPQ==\"" of little-endian float32.
 std::string vector_json(const std::vector<float>& vector, bool base64);
 
-/// `text` as a JSON string, quotes included; what is not UTF-8 is replaced.
-std::string json_string(std::string_view text);
-
 } // namespace yeoul::serve
