@@ -47,14 +47,15 @@ Cuda open_cuda(int index, const std::function<void(const std::string&)>& warn) {
         if (Problem problem = cuda_problem(report, index))
             return {nullptr, std::move(problem)};
         CudaOptions options{.device = index, .sm = asked_sm(), .gemm_table = {}};
-        const std::string isa = isa_of(report.devices[index]);
-        options.gemm_table = read_table("gemm-" + isa);
+        const CudaDevice& device = report.devices[index];
+        const std::string table = gemm_table_name(isa_of(device), device.name);
+        options.gemm_table = read_table(table);
         try {
             return {module.make(options), {}};
         } catch (const Error& error) {
             if (options.gemm_table.empty() || error.code() != ErrorCode::invalid_argument)
                 throw;
-            warn("the GEMM table '" + table_path("gemm-" + isa).string() +
+            warn("the GEMM table '" + table_path(table).string() +
                  "' is not used: " + error.what() + "; 'engine-run tune' writes it anew");
         }
         options.gemm_table.clear();
@@ -114,6 +115,7 @@ BackendReport probe_cuda(const std::string& device) {
     }
     cuda.problem = problem.what;
     cuda.fix = problem.fix;
+    cuda.surprising = problem.surprising;
     return cuda;
 }
 

@@ -25,6 +25,7 @@ struct BackendReport {
     std::vector<std::string> libraries;  // "oneDNN 2.6.3"
     std::string targets;                 // what GPUs it is built for: "75-real;75-virtual"
     std::string problem, fix;            // when not usable
+    bool surprising = false;             // as `Problem` has it
 };
 /// For `doctor`. Of GPUs the one that `device` names, else the first. Never throws for a backend
 /// that is missing or broken: it says so.

@@ -16,6 +16,7 @@ using batching::CostTable;
 constexpr int kCpuBatchSize = 8;
 // Beyond two whole waves nothing is gained on a T4, and latency is lost.
 constexpr int kGpuBatchSize = 64;
+constexpr const char* kTables = "buckets-vit-"; // how the tables' names begin
 /// The best of so many rounds, where there is time.
 constexpr int kRuns = 3;
 
@@ -29,30 +30,20 @@ std::vector<BatchCost> powers_of_two(int largest) {
     return buckets;
 }
 
-/// "amd-epyc-7763-64-core-processor": letters and digits stay, the rest is one hyphen each.
-std::string file_words(const std::string& name) {
-    std::string words;
-    for (const char c : name) {
-        const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-        if ((lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9'))
-            words += lower;
-        else if (!words.empty() && words.back() != '-')
-            words += '-';
-    }
-    if (words.ends_with('-'))
-        words.pop_back();
-    return words;
+/// The device's own name, too: a home folder or an image may move between machines that share an
+/// instruction set and little else, and an L4 and an L40S are both sm_89.
+std::string device_words(const DeviceProperties& device) {
+    return "-" + device.kind + "-" + device.isa + "-" + file_words(device.name) + "-";
 }
 
-/// Names what the times depend on. The processor's own name, too: a home folder or an image may
-/// move between machines that share an instruction set and little else.
+/// Names what the times depend on.
 std::string table_name(const DeviceProperties& device, const batching::VisionTransformer& model,
                        const BucketRequest& request, int largest) {
     std::ostringstream out;
-    out << "buckets-vit-" << model.tokens << "x" << model.hidden_dim << "x" << model.layers << "-"
-        << device.kind << "-" << device.isa << "-" << name(request.dtype);
+    out << kTables << model.tokens << "x" << model.hidden_dim << "x" << model.layers
+        << device_words(device) << name(request.dtype);
     if (device.kind == "cpu")
-        out << "-" << file_words(device.name) << "-" << request.threads << "threads";
+        out << "-" << request.threads << "threads";
     out << "-to" << largest;
     return out.str();
 }
@@ -118,6 +109,10 @@ BucketChoice choose_buckets(const DeviceProperties& device,
         choice.known = true;
     }
     return choice;
+}
+
+int forget_buckets(const DeviceProperties& device) {
+    return remove_tables(kTables, device_words(device));
 }
 
 std::string TimedBuckets::text() const {

@@ -38,12 +38,15 @@ struct BucketRequest {
 struct BucketChoice {
     std::vector<batching::BatchCost> buckets; // in proportion, unless they come from the table
     bool known = false; // from the table of an earlier start: there is nothing to time
-    /// Its name: "buckets-vit-50x768x12-cpu-avx2-fp32-amd-epyc-7763-2threads-to8".
+    /// Its name: "buckets-vit-50x768x12-cpu-avx2-amd-epyc-7763-fp32-2threads-to8".
     std::string table;
 };
 /// Reads the table.
 BucketChoice choose_buckets(const DeviceProperties& device,
                             const batching::VisionTransformer& model, const BucketRequest& request);
+
+/// Removes the tables of this device, of every model; the next start times anew. How many.
+int forget_buckets(const DeviceProperties& device);
 
 struct TimedBuckets {
     batching::CostTable table;

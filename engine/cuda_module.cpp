@@ -48,8 +48,7 @@ std::string last_error() {
 
 CudaModule::CudaModule() {
     const Problem absent = {"the CUDA backend (" + std::string(kFile) + ") is not installed",
-                            "none needed: the CPU backend serves every command; for a GPU, build "
-                            "with nvcc"};
+                            "for a GPU, build with nvcc"};
     path_ = find_file();
     if (path_ == "none") {
         problem_ = absent;
@@ -95,9 +94,7 @@ Problem cuda_problem(const CudaReport& report, int index) {
     const std::string needed = cuda_version(report.runtime);
     if (report.driver == 0)
         return {"no NVIDIA driver answers",
-                "none needed: the CPU backend serves every command; for a GPU, install a driver "
-                "that serves CUDA " +
-                    needed};
+                "for a GPU, install a driver that serves CUDA " + needed};
     // A driver serves programs of its own major version, older minors included.
     if (report.driver / 1000 < report.runtime / 1000) {
         const std::string package = std::to_string(report.runtime / 1000) + "-" +

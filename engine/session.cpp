@@ -124,8 +124,8 @@ void Session::tell_memory() const {
         text += ", the driver added " + bytes_text(gone > ours ? gone - ours : 0) + " (planned ~" +
                 bytes_text(estimated) + ")";
     }
-    log_(LogLevel::info,
-         text + (plan.budget_given ? ", budget " : ", free ") + bytes_text(plan.budget_bytes));
+    log_(LogLevel::info, text + (plan.budget_given ? ", budget " + bytes_text(plan.budget_bytes)
+                                                   : ", free " + bytes_text(plan.free_bytes)));
 }
 
 Session::~Session() {

@@ -77,6 +77,8 @@ void fill_changing(Prepared& prepared, Backend& backend, const PlanRequest& requ
         prepared.text = std::make_unique<TextSide>(
             backend, *prepared.changing, request.model, request.numerics,
             batch_sizes(plan.choice.buckets), prepared.opened.info.dim, plan.packed_text_bytes);
+    if (prepared.text && !plan.host_memory) // a CPU's code is made with the ops
+        prepared.text->encoder->warm_up();
 }
 
 void fill(Prepared& prepared, Backend& backend, const PlanRequest& request,

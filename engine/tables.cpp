@@ -27,6 +27,24 @@ std::filesystem::path cache_folder() {
 
 } // namespace
 
+std::string file_words(const std::string& name) {
+    std::string words;
+    for (const char c : name) {
+        const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        if ((lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9'))
+            words += lower;
+        else if (!words.empty() && words.back() != '-')
+            words += '-';
+    }
+    if (words.ends_with('-'))
+        words.pop_back();
+    return words;
+}
+
+std::string gemm_table_name(const std::string& isa, const std::string& device_name) {
+    return "gemm-" + isa + "-" + file_words(device_name);
+}
+
 std::filesystem::path table_path(const std::string& name) {
     const std::filesystem::path folder = cache_folder();
     return folder.empty() ? folder : folder / (name + ".txt");
@@ -52,6 +70,17 @@ void write_table(const std::string& name, const std::string& text) {
     loader::OutputFile file(path);
     file.write(text);
     file.commit();
+}
+
+int remove_tables(const std::string& beginning, const std::string& part) {
+    int removed = 0;
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(cache_folder(), none)) {
+        const std::string name = entry.path().filename().string();
+        if (name.starts_with(beginning) && name.find(part) != name.npos)
+            removed += std::filesystem::remove(entry.path(), none) ? 1 : 0;
+    }
+    return removed;
 }
 
 } // namespace yeoul

@@ -49,19 +49,16 @@ TextEncoder::TextEncoder(const std::filesystem::path& directory, Backend& backen
 TextEncoder::~TextEncoder() = default;
 
 std::vector<std::vector<float>> TextEncoder::embed(std::span<const std::string> texts) {
-    const int context = model_.context();
     std::vector<std::vector<int32_t>> ids;
     for (size_t i = 0; i < texts.size(); ++i)
         try {
-            ids.push_back(tokenizer_.framed(tokenizer_.tokens(texts[i]), context));
+            ids.push_back(tokenizer_.framed(tokenizer_.tokens(texts[i]), model_.context()));
         } catch (const Error& error) {
             throw Error(error.code(), "text " + std::to_string(i + 1) + ": " + error.what());
         }
 
     const std::lock_guard lock(mutex_);
     const std::vector<int>& batches = model_.batches();
-    auto* const host_ids = static_cast<int32_t*>(host_ids_.get());
-    auto* const pooled = static_cast<int32_t*>(host_pooled_.get());
     const auto* embeds = static_cast<const float*>(host_embeds_.get());
     const auto* norms = static_cast<const float*>(host_norms_.get());
     std::vector<std::vector<float>> vectors;
@@ -70,11 +67,8 @@ std::vector<std::vector<float>> TextEncoder::embed(std::span<const std::string> 
         const int count =
             static_cast<int>(std::min(ids.size() - first, static_cast<size_t>(batches.back())));
         const int batch = *std::lower_bound(batches.begin(), batches.end(), count);
-        for (int i = 0; i < batch; ++i) { // padding repeats the last text
-            const std::vector<int32_t>& text = ids[first + std::min(i, count - 1)];
-            std::copy(text.begin(), text.end(), host_ids + static_cast<size_t>(i) * context);
-            pooled[i] = model_.pooled_token(text);
-        }
+        for (int i = 0; i < batch; ++i) // padding repeats the last text
+            put(i, ids[first + std::min(i, count - 1)]);
         run(batch);
         for (int i = 0; i < count; ++i) {
             if (!std::isfinite(norms[i]))
@@ -86,6 +80,22 @@ std::vector<std::vector<float>> TextEncoder::embed(std::span<const std::string> 
         }
     }
     return vectors;
+}
+
+void TextEncoder::warm_up() {
+    const std::vector<int32_t> text = tokenizer_.framed({}, model_.context());
+    const std::lock_guard lock(mutex_);
+    for (int row = 0; row < model_.batches().back(); ++row)
+        put(row, text);
+    for (int batch : model_.batches())
+        run(batch);
+}
+
+// Into the host memory: the framed ids and the token that is pooled.
+void TextEncoder::put(int row, const std::vector<int32_t>& text) {
+    std::copy(text.begin(), text.end(),
+              static_cast<int32_t*>(host_ids_.get()) + static_cast<size_t>(row) * model_.context());
+    static_cast<int32_t*>(host_pooled_.get())[row] = model_.pooled_token(text);
 }
 
 // What the host memory holds of `batch` texts, to their vectors.

@@ -38,7 +38,12 @@ public:
     /// naming the text that is not UTF-8, `non_finite`, and what the device throws.
     std::vector<std::vector<float>> embed(std::span<const std::string> texts);
 
+    /// One pass of each batch size, so that the first text does not wait for what happens once: a
+    /// GPU loads a library's kernels at their first launch. Waits for the device.
+    void warm_up();
+
 private:
+    void put(int row, const std::vector<int32_t>& text);
     void run(int batch);
 
     Backend& backend_;

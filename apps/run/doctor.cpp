@@ -1,6 +1,7 @@
 // engine-run doctor: what this machine and build can do, and the fix for what they cannot.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 
@@ -16,6 +17,8 @@
 
 namespace yeoul::run {
 namespace {
+
+constexpr const char* kNoneNeeded = "none needed: the CPU backend serves every command; ";
 
 struct Finding {
     std::string what;
@@ -105,6 +108,11 @@ void require_known_device(const std::string& device) {
     }
 }
 
+bool loads_eagerly() {
+    const char* text = std::getenv("CUDA_MODULE_LOADING");
+    return text && std::strcmp(text, "EAGER") == 0;
+}
+
 std::string describe(const BackendReport& backend) {
     const std::string precisions = "precisions " + list(backend.precisions);
     if (backend.kind == "cpu")
@@ -126,13 +134,22 @@ std::vector<Finding> examine(const cli::EngineFlags& flags, cli::Console& consol
     for (const BackendReport& backend : probe_backends(flags.device)) {
         if (backend.usable) {
             findings.push_back({"device " + backend.device, "ok", describe(backend), ""});
+            if (backend.kind == "cuda" && loads_eagerly())
+                findings.push_back({"kernels", "ok",
+                                    "CUDA_MODULE_LOADING is EAGER: each process holds every kernel "
+                                    "of cuBLASLt, which the memory plan does not count",
+                                    "unset CUDA_MODULE_LOADING"});
             findings.push_back(self_test(flags, backend.device, console));
         } else {
             // A GPU is an offer; only the device that everything falls back to must work.
             const bool asked = backend.kind != "cpu" && flags.device.starts_with(backend.kind);
+            const std::string fix = asked ? backend.fix + ", or take --device cpu"
+                                    : backend.kind == "cpu" || backend.surprising
+                                        ? backend.fix
+                                        : kNoneNeeded + backend.fix;
             findings.push_back({"device " + backend.device,
                                 asked || backend.kind == "cpu" ? "FAILED" : "absent",
-                                backend.problem, asked ? "take --device cpu" : backend.fix});
+                                backend.problem, fix});
         }
     }
     return findings;

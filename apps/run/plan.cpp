@@ -32,11 +32,12 @@ std::string plan_table(const MemoryPlan& plan) {
         add(line.what, owner(line), where(line), line.tag ? std::string(name(*line.tag)) : "",
             line.bytes, line.estimated);
     add("engine's own", "", "", "", plan.owned_bytes(), false);
-    add(plan.budget_given ? "driver adds" : "driver will add", "", "", "", plan.driver_bytes(),
-        plan.driver_bytes() > 0);
+    add("driver adds", "", "", "", plan.driver_bytes(), plan.driver_bytes() > 0);
     add("needed of the budget", "", "", "", plan.needed_bytes(), plan.driver_bytes() > 0);
-    add(plan.budget_given ? "budget" : "budget: what is free", "", "", "", plan.budget_bytes,
-        false);
+    add(plan.budget_given        ? "budget"
+        : plan.taken_bytes() > 0 ? "budget: free or in the context"
+                                 : "budget: what is free",
+        "", "", "", plan.budget_bytes, false);
     std::string text = "Memory of batches of up to " + std::to_string(plan.batch_size) + " on " +
                        std::to_string(plan.streams) + (plan.streams == 1 ? " stream" : " streams") +
                        " of " + plan.device + "\n\n";

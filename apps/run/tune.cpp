@@ -36,11 +36,14 @@ int tune(const cli::EngineFlags& flags) {
         console.info("device " + device.kind + " (" + device.name + ") has nothing to tune");
         return cli::kDone;
     }
-    write_table("gemm-" + device.isa, table);
+    const std::string name = gemm_table_name(device.isa, device.name);
+    write_table(name, table);
+    forget_buckets(device); // they were timed with other products
     std::cout << table;
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    console.info("wrote " + table_path("gemm-" + device.isa).string() + " in " +
-                 cli::fixed(seconds.count(), 1) + " s; it is read at every start on " + device.isa);
+    console.info("wrote " + table_path(name).string() + " in " + cli::fixed(seconds.count(), 1) +
+                 " s; it is read at every start on " + device.name + " as " + device.isa +
+                 ", and the next one times its batches anew");
     return cli::kDone;
 }
 

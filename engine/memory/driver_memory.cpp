@@ -9,7 +9,8 @@ constexpr size_t kMebibyte = size_t{1} << 20;
 // 107 MiB at 34 SMs, 256 at 82, 555 at 188; this line gives 110, 254 and 572, and 128 for a T4.
 constexpr size_t kContextBytes = 8 * kMebibyte, kContextBytesPerSm = 3 * kMebibyte;
 // Our kernels for one GPU are under 4 MiB (libyeoul_cuda.so has 6 MB for all of its targets); the
-// rest is room for the few that cuBLASLt loads. A guess until it is measured.
+// rest is room for the few that cuBLASLt loads. A guess until it is measured, and for lazy loading
+// only, CUDA's default: `doctor` warns of the other.
 constexpr size_t kModuleBytes = 32 * kMebibyte;
 // "Around 10 KB per kernel node" (NVIDIA, cccl #3768). ViT-L/14 launches about 180 kernels.
 constexpr size_t kGraphBytes = 2 * kMebibyte;

@@ -133,19 +133,29 @@ MemoryPlan dry_run(Backend& backend, const PlanRequest& request, int batch_size)
 size_t MemoryPlan::driver_bytes() const {
     size_t bytes = 0;
     for (const PlanLine& line : lines)
-        if (line.owner == PlanLine::Owner::driver && (budget_given || !line.taken))
+        if (line.owner == PlanLine::Owner::driver)
+            bytes += line.bytes;
+    return bytes;
+}
+
+size_t MemoryPlan::taken_bytes() const {
+    size_t bytes = 0;
+    for (const PlanLine& line : lines)
+        if (line.taken)
             bytes += line.bytes;
     return bytes;
 }
 
 std::string MemoryPlan::refusal() const {
-    const std::string there = budget_given ? "the budget is " + exactly(budget_bytes)
-                                           : "this device has " + exactly(budget_bytes) + " free";
+    const std::string there =
+        budget_given ? "the budget is " + exactly(budget_bytes)
+                     : "this device has " + exactly(budget_bytes) +
+                           (taken_bytes() > 0 ? " free or in its open context" : " free");
     const std::string more = budget_given ? "a larger --budget" : "free memory";
     const std::string fewer = streams > 1 ? "fewer --streams, " : "";
-    if (weight_bytes + driver_bytes() > budget_bytes)
-        return "the weights alone need " + exactly(weight_bytes + driver_bytes()) + ", and " +
-               there + ": no batch size fits; batches of 1 need " + exactly(least_bytes);
+    if (bare_bytes > budget_bytes)
+        return "the weights alone need " + exactly(bare_bytes) + ", and " + there +
+               ": no batch size fits; batches of 1 need " + exactly(least_bytes);
     if (largest_batch == 0)
         return "even batches of 1 need " + exactly(least_bytes) + ", and " + there + ": take " +
                fewer + "a smaller model or " + more;
@@ -163,11 +173,10 @@ MemoryPlan plan_memory(Backend& backend, const PlanRequest& request) {
     // Before the dry run loads kernels, which the plan counts.
     const bool given = request.budget_bytes > 0;
     const size_t free_bytes = std::min(backend.free_bytes(), backend.properties().total_bytes);
-    const size_t budget_bytes = given ? request.budget_bytes : free_bytes;
     const auto plan_of = [&](int batch_size) {
         MemoryPlan plan = dry_run(backend, request, batch_size);
         plan.budget_given = given;
-        plan.budget_bytes = budget_bytes;
+        plan.budget_bytes = given ? request.budget_bytes : free_bytes + plan.taken_bytes();
         plan.free_bytes = free_bytes;
         return plan;
     };
@@ -177,8 +186,10 @@ MemoryPlan plan_memory(Backend& backend, const PlanRequest& request) {
         return plan;
     // Larger batches need more: the first that does not fit is found by halving.
     int fitting = 0, refused = plan.batch_size;
-    plan.least_bytes = refused > 1 ? plan_of(1).needed_bytes() : plan.needed_bytes();
-    if (refused > 1 && plan.least_bytes <= budget_bytes)
+    const MemoryPlan least = refused > 1 ? plan_of(1) : plan;
+    plan.least_bytes = least.needed_bytes();
+    plan.bare_bytes = least.weight_bytes + least.driver_bytes();
+    if (refused > 1 && least.fits())
         fitting = 1;
     while (fitting > 0 && refused - fitting > 1) {
         const int middle = fitting + (refused - fitting) / 2;

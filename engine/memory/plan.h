@@ -35,7 +35,7 @@ struct PlanLine {
     bool pinned = false; // host memory that copies use; else device memory
     size_t bytes = 0;
     bool estimated = false;
-    /// Taken when the device was opened: its free memory is without it.
+    /// Taken when the device was opened: its free memory is without it, a budget is with it.
     bool taken = false;
 };
 
@@ -60,10 +60,12 @@ struct MemoryPlan {
 
     bool host_memory = false; // pinned memory and the device's are one and count together
     bool budget_given = false;
-    size_t budget_bytes = 0; // given, or what is free
+    /// Given; else what is free and what was taken when the device was opened.
+    size_t budget_bytes = 0;
     /// The largest batch size up to the planned one that fits; 0: none does.
     int largest_batch = 0;
     size_t least_bytes = 0; // that batches of 1 need
+    size_t bare_bytes = 0;  // of least_bytes: weights, and what the driver adds
 
     /// Of the text side, on memory of its own, before any labels are set; and of what the budget
     /// counts, at most while it is loaded.
@@ -74,9 +76,10 @@ struct MemoryPlan {
     size_t owned_bytes() const {
         return device_bytes + pinned_bytes + text_device_bytes + text_pinned_bytes;
     }
-    size_t driver_bytes() const; // without what is taken, unless a budget was given
-    /// What the budget must hold while the engine starts and serves: the text side is loaded when
-    /// all else is there.
+    size_t driver_bytes() const;
+    size_t taken_bytes() const; // of driver_bytes: what was taken when the device was opened
+    /// What the process holds on the device, at most, while the engine starts and serves; it is
+    /// the least budget that is accepted. The text side is loaded when all else is there.
     size_t needed_bytes() const {
         const size_t before = host_memory ? peak_bytes : peak_device_bytes;
         return std::max(before, photo_bytes() + text_peak_bytes) + driver_bytes();

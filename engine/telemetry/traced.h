@@ -51,8 +51,8 @@ private:
     std::set<void*> capturing_;
     std::deque<Running> running_;
     std::deque<std::unique_ptr<Event>> free_events_;
-    std::unique_ptr<Event> start_; // of the device's time
-    double start_us_ = 0;          // the trace's then
+    std::unique_ptr<Event> start_; // that the others are timed from
+    double start_us_ = 0;          // the trace's time then
     int streams_ = 0;
 };
 

@@ -38,6 +38,10 @@ unsigned long long capture_of(StreamRef stream) {
     return status == cudaStreamCaptureStatusNone ? 0 : id;
 }
 
+// After these, too, the context is unusable. The first toolkits of CUDA 12 and the emulator have no
+// names for them: cudaErrorContained, cudaErrorTensorMemoryLeak, cudaErrorExternalDevice.
+constexpr int kNewFatalErrors[] = {226, 721, 911};
+
 cudaMemcpyKind native(CopyKind kind) {
     switch (kind) {
     case CopyKind::host_to_device:
@@ -109,7 +113,7 @@ public:
         sm_ = parts_.sm > 0 ? parts_.sm : own;
         YEOUL_REQUIRE(sm_ >= 75 && sm_ <= own,
                       "sm " << sm_ << " was asked for, must be 75 to " << own << " here");
-        properties_.kind = YEOUL_CUDA_KIND;
+        properties_.kind = parts_.kind.empty() ? YEOUL_CUDA_KIND : parts_.kind;
         properties_.name = device.name;
         properties_.isa = "sm_" + std::to_string(sm_);
         properties_.pci_address = pci_address(device);
@@ -386,6 +390,8 @@ void throw_cuda_error(cudaError_t error, const char* expression, const char* fil
     const std::string text = std::string(cudaGetErrorName(error)) + ", " +
                              cudaGetErrorString(error) + ", from " + expression + " at " + file +
                              ":" + std::to_string(line);
+    if (std::count(std::begin(kNewFatalErrors), std::end(kNewFatalErrors), error))
+        throw Error(ErrorCode::device_lost, "the device is lost: " + text);
     switch (error) {
     case cudaErrorMemoryAllocation:
         throw OutOfMemory(0, text);

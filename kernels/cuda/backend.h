@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "kernels/cuda/gemm_library.h"
 #include "kernels/cuda/gemm_table.h"
@@ -13,6 +14,7 @@ namespace yeoul::cuda {
 struct BackendParts {
     int device = 0;
     int sm = 0;                           // 0: the device's own
+    std::string kind;                     // of its properties; empty: as it was built
     std::unique_ptr<GemmLibrary> library; // may be null
     std::unique_ptr<GemmTable> table;     // may be null
 };

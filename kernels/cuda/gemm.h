@@ -37,8 +37,9 @@ inline constexpr std::array<GemmTile, 4> kGemmTiles{{
     {"64x96x32", 64, 96, 3, 0.85},
     {"64x64x32", 64, 64, 4, 0.78},
 }};
-constexpr int kGemmInner = 32;  // of one step of the main loop
-constexpr int kGemmPadding = 8; // columns of partial sums and bias come in multiples of this
+constexpr int kGemmInner = 32;    // of one step of the main loop
+constexpr int kMaxSplits = 65535; // y of a grid
+constexpr int kGemmPadding = 8;   // columns of partial sums and bias come in multiples of this
 
 inline int divide_up(int x, int y) {
     return x / y + (x % y != 0);

@@ -32,7 +32,7 @@ GemmPlan::GemmPlan(const Context& context, const GemmShape& shape, const GemmCho
             throw;
         library_.reset();
         half_bias_ = pass_ = false;
-        choice_ = {false, {}};
+        choice_ = {false, best_own(machine_of(context), shape)};
         prepare_gemm(shape, choice_.own);
     }
 }

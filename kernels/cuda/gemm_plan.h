@@ -23,7 +23,7 @@ public:
     };
 
     /// `has_bias` false: the values of `Operands::bias` are zeros. A shape that the library refuses
-    /// is served by the first own tile.
+    /// is served by the best own tile.
     GemmPlan(const Context& context, const GemmShape& shape, const GemmChoice& choice,
              bool has_bias);
     size_t scratch_bytes() const;

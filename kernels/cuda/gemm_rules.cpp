@@ -57,7 +57,8 @@ OwnGemm best_split(const GemmMachine& machine, const GemmShape& shape, int tile)
     const int steps = divide_up(shape.inner, kGemmInner);
     for (int each = divide_up(steps, 2); each >= kMinSteps; --each) {
         const OwnGemm how{tile, divide_up(steps, each)}; // every split has steps to do
-        if (static_cast<double>(gemm_scratch_bytes(shape, how)) > kMaxPartial)
+        if (how.splits > kMaxSplits ||
+            static_cast<double>(gemm_scratch_bytes(shape, how)) > kMaxPartial)
             break;
         if (const double us = predicted_us(machine, shape, how); us < best_us) {
             best = how;
@@ -67,12 +68,17 @@ OwnGemm best_split(const GemmMachine& machine, const GemmShape& shape, int tile)
     return best;
 }
 
-GemmChoice predict(const GemmMachine& machine, const GemmShape& shape) {
+OwnGemm best_own(const GemmMachine& machine, const GemmShape& shape) {
     OwnGemm own = best_split(machine, shape, 0);
     for (int tile = 1; tile < static_cast<int>(kGemmTiles.size()); ++tile)
         if (const OwnGemm how = best_split(machine, shape, tile);
             predicted_us(machine, shape, how) < predicted_us(machine, shape, own))
             own = how;
+    return own;
+}
+
+GemmChoice predict(const GemmMachine& machine, const GemmShape& shape) {
+    const OwnGemm own = best_own(machine, shape);
     // 1. Without a library there is no choice.
     if (machine.library == nullptr)
         return {false, own};

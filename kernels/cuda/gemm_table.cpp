@@ -141,6 +141,9 @@ GemmTable::Row parse_row(const Line& line) {
     if (row.choice.library && row.library == "none")
         line.refuse("the choice is the library, and there is none");
     const int steps = divide_up(row.shape.inner, kGemmInner);
+    if (row.choice.own.splits > kMaxSplits)
+        line.refuse("the split over " + std::to_string(row.choice.own.splits) + " is over " +
+                    std::to_string(kMaxSplits));
     // Splits that leave one without work would add what was never written.
     if (const int splits = row.choice.own.splits;
         splits > steps || divide_up(steps, divide_up(steps, splits)) != splits)

@@ -34,6 +34,8 @@ struct GemmMachine {
 double predicted_us(const GemmMachine& machine, const GemmShape& shape, OwnGemm how);
 /// The split that the model prefers for a tile.
 OwnGemm best_split(const GemmMachine& machine, const GemmShape& shape, int tile);
+/// The own product that the model prefers.
+OwnGemm best_own(const GemmMachine& machine, const GemmShape& shape);
 /// The rules, in order, are in the body.
 GemmChoice predict(const GemmMachine& machine, const GemmShape& shape);
 

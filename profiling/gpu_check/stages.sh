@@ -45,7 +45,7 @@ is_stage() {
 
 about() {
     local path=''
-    [[ $1 == *-75 ]] && path=', on the path of a T4'
+    [[ $1 == *-75 ]] && path=", on the path of a T4; choices count this GPU's SMs, not a T4's 40"
     case $1 in
     environment) echo 'GPU, driver, libraries, what engine-run doctor says' ;;
     kernels*) echo "kernel tests against fp64 references$path" ;;
@@ -97,16 +97,17 @@ plan() {
     case $stage in
     environment)
         printf '%s\t%s\n' environment.txt 'nvidia-smi'
-        printf '%s\t%s\n' - 'run bin/engine-run doctor'
+        printf '%s\t%s\n' - 'run bin/engine-run doctor --device cuda'
         ;;
     kernels*) printf '%s\t%s\n' - "${t4}YEOUL_TEST_BACKENDS=cuda run bin/test_kernels '$(kernel_tests all)'" ;;
     # Those named simt run on the GPU here; one sees that devices are still told apart.
     engine*) printf '%s\t%s\n' - "${t4}YEOUL_TEST_BACKENDS=cuda run bin/test_engine '--test-case=simt:*,engine: options*'" ;;
     memcheck-* | racecheck-*)
         local tool=${stage%%-*}
+        # cuBLASLt's own kernels would take most of the time, and reports on them are not ours.
         local checker="compute-sanitizer --tool $tool --error-exitcode 9"
         [[ $tool == memcheck ]] && checker+=' --report-api-errors no'
-        printf '%s\t%s\n' - "YEOUL_TEST_BACKENDS=cuda run $checker bin/test_kernels '$(kernel_tests "${stage#*-}")'"
+        printf '%s\t%s\n' - "YEOUL_CUBLASLT=none YEOUL_TEST_BACKENDS=cuda run $checker bin/test_kernels '$(kernel_tests "${stage#*-}")'"
         ;;
     tune*)
         local name

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cmath>
+#include <filesystem>
 
 #include "tests/apps/program.h"
 #include "tests/apps/workplace.h"
@@ -82,6 +83,15 @@ TEST_CASE("cuda: doctor examines the GPU that it is asked for") {
         return run_with(YEOUL_EMULATED_CUDA, "old_second",
                         {"doctor", "--model", place.model(), "--device", device});
     };
+    const Outcome old = run_with(YEOUL_EMULATED_CUDA, "old_driver",
+                                 {"doctor", "--model", place.model(), "--device", "cuda"});
+    CHECK(old.code == 4); // asked for, it fails, and what mends it is said
+    CHECK(old.out.find("cuda-compat-13-0") != std::string::npos);
+    Call eager;
+    eager.arguments = {"doctor", "--model", place.model()};
+    eager.environment = {std::string("YEOUL_CUDA_LIBRARY=") + YEOUL_EMULATED_CUDA,
+                         "YEOUL_TEST_CUDA=", "CUDA_MODULE_LOADING=EAGER"};
+    CHECK(run_call(eager).out.find("unset CUDA_MODULE_LOADING") != std::string::npos);
     const Outcome first = doctor("cuda:0"), second = doctor("cuda:1"), third = doctor("cuda:2");
     CAPTURE(first.out);
     CHECK(first.code == 0);
@@ -134,20 +144,28 @@ TEST_CASE("cuda: tune keeps a readable table, which the next start reads; a brok
     };
     CHECK(with({"inspect"}).out.find("predicted") != std::string::npos);
     const std::string heading = "yeoul-gemm-table 1\n";
-    place.write("cache/gemm-sm_75.txt", heading + "75 none 7 77 777 none 64x64x32 predicted\n");
+    place.write("cache/gemm-sm_75-emulated-t4.txt",
+                heading + "75 none 7 77 777 none 64x64x32 predicted\n");
+    // Times of batches with other products, of this device and another one.
+    const std::string times = "cache/buckets-vit-1x2x3-cuda-sm_75-emulated-t4-fp16-to64.txt";
+    const std::string elsewhere = "cache/buckets-vit-1x2x3-cuda-sm_75-tesla-t4-fp16-to64.txt";
+    place.write(times, "");
+    place.write(elsewhere, "");
     const Outcome tuned = with({"tune"});
     CAPTURE(tuned.err);
     REQUIRE(tuned.code == 0);
-    CHECK(tuned.err.find("gemm-sm_75.txt") != std::string::npos);
-    CHECK(tuned.out == place.read("cache/gemm-sm_75.txt"));
+    CHECK(tuned.err.find("gemm-sm_75-emulated-t4.txt") != std::string::npos);
+    CHECK(tuned.out == place.read("cache/gemm-sm_75-emulated-t4.txt"));
     CHECK(tuned.out.find(" 777 ") != std::string::npos); // a row of another model
+    CHECK_FALSE(std::filesystem::exists(place / times));
+    CHECK(std::filesystem::exists(place / elsewhere));
     const Outcome inspect = with({"inspect"});
     CHECK(inspect.out.find("measured") != std::string::npos);
 
-    place.write("cache/gemm-sm_75.txt", "75 nonsense\n");
+    place.write("cache/gemm-sm_75-emulated-t4.txt", "75 nonsense\n");
     const Outcome broken = with({"embed", photo});
     CHECK(broken.code == 0);
-    CHECK(broken.err.find("gemm-sm_75.txt") != std::string::npos);
+    CHECK(broken.err.find("gemm-sm_75-emulated-t4.txt") != std::string::npos);
     CHECK(broken.err.find("engine-run tune") != std::string::npos);
 
     Call cpu;

@@ -63,6 +63,7 @@ YEOUL_API yeoul::Backend* yeoul_cuda_backend(const yeoul::CudaOptions& options) 
     yeoul::cuda::BackendParts parts;
     parts.device = options.device;
     parts.sm = options.sm;
+    parts.kind = "cuda";
     if (!options.gemm_table.empty())
         parts.table = std::make_unique<yeoul::cuda::GemmTable>(
             yeoul::cuda::GemmTable::parse(options.gemm_table));

@@ -51,3 +51,15 @@ TEST_CASE("buckets: keeps to its time, and what there was no time for follows fr
     CHECK(timed.table.largest() == 8);
     CHECK(timed.table.ns(timed.table.size() - 1) == 3'750'000'000);
 }
+
+TEST_CASE("buckets: the table's name tells devices of one instruction set apart") {
+    DeviceProperties device;
+    device.kind = "cuda";
+    device.isa = "sm_89";
+    const auto table_of = [&](const std::string& name) {
+        device.name = name;
+        return choose_buckets(device, {}, {.dtype = DType::f16, .threads = 1, .largest = 4}).table;
+    };
+    CHECK(table_of("NVIDIA L4") != table_of("NVIDIA L40S"));
+    CHECK(table_of("NVIDIA L40S").find("-cuda-sm_89-nvidia-l40s-fp16-to4") != std::string::npos);
+}

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <fstream>
 #include <future>
@@ -13,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/session.h"
+#include "engine/telemetry/traced.h"
 #include "tests/engine/golden.h"
 #include "tests/support/cuda_backend.h"
 #include "tests/support/temporary_directory.h"
@@ -172,6 +174,25 @@ bool one_at_a_time(std::vector<Span> spans, double grain_us) {
     return true;
 }
 
+/// A device whose events come 5 s and 1/64 ms one after the other.
+class SlowBackend final : public ForwardingBackend {
+public:
+    static constexpr double kStepMs = 5000 + 1.0 / 64;
+
+    explicit SlowBackend(Backend& inner) : ForwardingBackend(inner) {}
+    void record(EventRef event, StreamRef stream) override {
+        ForwardingBackend::record(event, stream);
+        ms_[event.handle()] = kStepMs * ++records_;
+    }
+    float elapsed_ms(EventRef start, EventRef stop) override {
+        return static_cast<float>(ms_.at(stop.handle()) - ms_.at(start.handle()));
+    }
+
+private:
+    std::map<void*, double> ms_;
+    int records_ = 0;
+};
+
 } // namespace
 
 TEST_CASE("trace: every photo, batch and pass of an engine is in it once") {
@@ -237,4 +258,29 @@ TEST_CASE("trace: a file that cannot be written is refused before anything is lo
         CHECK(error.code() == ErrorCode::io);
         CHECK(error.what() == std::string("the trace cannot be written to '/nowhere/trace.json'"));
     }
+}
+
+TEST_CASE("trace: times on the device keep their grain for hours") {
+    const std::unique_ptr<Backend> cpu = make_cpu_backend(1);
+    Trace trace;
+    TracedBackend backend(std::make_shared<SlowBackend>(*cpu), trace);
+    {
+        const Stream stream(backend);
+        const float x = 0;
+        float y = 0;
+        for (int i = 0; i < 1500; ++i) { // four hours
+            backend.copy(&y, &x, sizeof x, CopyKind::host_to_device, stream);
+            backend.synchronize(stream); // none lags hours behind another
+        }
+        backend.finish();
+    }
+    std::vector<Trace::Span> spans = trace.spans();
+    REQUIRE(spans.size() == 1500);
+    std::ranges::sort(spans, {}, &Trace::Span::start_us);
+    double worst_us = 0;
+    for (size_t i = 0; i < spans.size(); ++i)
+        worst_us =
+            std::max(worst_us, std::abs(spans[i].start_us - spans[0].start_us -
+                                        2e3 * SlowBackend::kStepMs * static_cast<double>(i)));
+    CHECK(worst_us < 1);
 }

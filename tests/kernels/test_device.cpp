@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/cuda/check.h"
 #include "tests/kernels/backends.h"
 #include "tests/kernels/device_tensor.h"
 #include "tests/simt/include/simt/config.h"
@@ -158,4 +159,16 @@ TEST_CASE("streams: synchronize with nothing enqueued returns, again and again")
         for (int i = 0; i < 3; ++i)
             CHECK_NOTHROW(backend.synchronize(StreamRef(stream)));
     });
+}
+
+TEST_CASE(
+    "simt: after errors that spoil the context the device is lost, also those without a name") {
+    for (const int error : {226, 700, 719, 721, 911, 999}) {
+        CAPTURE(error);
+        error_of(ErrorCode::device_lost, [&] {
+            cuda::throw_cuda_error(static_cast<cudaError_t>(error), "a call", "a file", 1);
+        });
+    }
+    error_of(ErrorCode::internal,
+             [] { cuda::throw_cuda_error(cudaErrorInvalidValue, "a call", "a file", 1); });
 }

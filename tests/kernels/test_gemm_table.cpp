@@ -31,11 +31,25 @@ class NamedLibrary final : public cuda::GemmLibrary {
 public:
     std::string name() const override { return "fake-1.2.3"; }
     bool fuses(Activation activation) const override {
-        return activation != Activation::quick_gelu && activation != Activation::gelu;
+        return activation == Activation::none || activation == Activation::relu;
     }
     std::unique_ptr<Plan> plan(const GemmShape&, int, bool, size_t) const override {
         return nullptr;
     }
+};
+
+// One that takes no shape at all.
+class RefusingLibrary final : public cuda::GemmLibrary {
+public:
+    explicit RefusingLibrary(ErrorCode code) : code_(code) {}
+    std::string name() const override { return "fake-1.2.3"; }
+    bool fuses(Activation) const override { return true; }
+    std::unique_ptr<Plan> plan(const GemmShape&, int, bool, size_t) const override {
+        throw Error(code_, "it refuses");
+    }
+
+private:
+    ErrorCode code_;
 };
 
 const char* const kText =
@@ -115,6 +129,7 @@ TEST_CASE("gemm_table: refuses what it cannot read, naming the line") {
         {"75 none 1 2 3 none 96x96x32 predicted", "choice '96x96x32' is not known; known are"},
         {"75 none 1 2 3 none 64x64x32/0 predicted", "the split is '0'"},
         {"75 none 1 2 3 none 64x64x32/ predicted", "the split is ''"},
+        {"75 none 1 2 9999999 none 64x64x32/65536 predicted", "over 65536 is over 65535"},
         {"75 none 1 2 96 none 64x64x32/4 predicted", "3 steps over 4 leaves some without work"},
         {"75 none 1 2 128 none 64x64x32/3 predicted", "4 steps over 3 leaves some without work"},
         {"75 none 1 2 3 none library predicted", "the choice is the library, and there is none"},
@@ -171,6 +186,30 @@ TEST_CASE("gemm_table: chooses by waves on a T4") {
     // 1024 columns are 8 tiles of 128 and 10.7 of 96
     CHECK(cuda::predict(alone, {257 * 16, 1024, 1024, Activation::none, false}) ==
           own("128x128x32"));
+}
+
+TEST_CASE("simt: gemm_table: a shape that the library refuses gets the best own product") {
+    const GemmShape shape{3, 24, 3072, Activation::none, false};
+    LinearDesc desc;
+    desc.rows = shape.rows;
+    desc.in = shape.inner;
+    desc.out = shape.columns;
+    desc.x = desc.y = DType::f16;
+    desc.batches = {1};
+    const HostTensor w(DType::f32, {24, 3072}, random_eighths(24 * 3072, 1, 1));
+    const auto kernel = [&](ErrorCode code) {
+        const auto backend =
+            cuda::make_backend({.library = std::make_unique<RefusingLibrary>(code),
+                                .table = std::make_unique<GemmTable>(std::vector<GemmTable::Row>{
+                                    {75, "fake-1.2.3", shape, kLibrary, {}}})});
+        return backend->linear(desc, {{w.view()}, {}})->kernel(1);
+    };
+    const auto alone = cuda::make_backend({});
+    const std::string best = alone->linear(desc, {{w.view()}, {}})->kernel(1);
+    CHECK(contains(best, "split-K"));
+    CHECK(kernel(ErrorCode::device) == best);
+    // What is no matter of the shape is not passed over.
+    error_of(ErrorCode::internal, [&] { (void)kernel(ErrorCode::internal); });
 }
 
 TEST_CASE("gemm_table: no split is without work, and none needs more than a T4's L2") {

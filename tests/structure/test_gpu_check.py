@@ -196,7 +196,7 @@ class RealPrograms(Place):
     """The stages of tests as they run on a GPU, through run.sh, with an emulated one as libyeoul_cuda.so."""
 
     KERNELS = "--test-case=properties*,numerics*,memory*,copies*,streams*,events*,*says what serves*,*: refuses*"
-    ENGINE = "--test-case-exclude=*every block*,*faults*,*outlier*,*plan*,*budget*,*memory that runs out*,*duplicates*,*pairs*"
+    ENGINE = "--test-case-exclude=*every block*,*faults*,*outlier*,*budget*,*memory that runs out*,*duplicates*,*pairs*"
 
     def setUp(self):
         super().setUp()
