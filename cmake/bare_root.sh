@@ -43,6 +43,7 @@ root=$folder/root
 rm -rf --one-file-system "$root"
 cp -a "$folder/base" "$root"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+echo "127.0.0.1 localhost" >"$root/etc/hosts" # as the installer leaves it
 mkdir -p "$root/src/yeoul" "$root/usr/local/cuda"
 # What a clone would have, and what is not committed yet.
 git -C "$source" ls-files -z --cached --others --exclude-standard |

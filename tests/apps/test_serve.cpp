@@ -131,7 +131,7 @@ TEST_CASE("serve: keys come from a file, flags from variables, and help names th
     client.send(request("GET", "/v2/models") +
                 request("GET", "/v2/models", "", "Authorization: Bearer secret\r\n"));
     CHECK(client.read_reply().status == 401);
-    CHECK(client.read_reply().body == R"({"models":["mine"]})");
+    CHECK(client.read_reply().body == R"({"models": ["mine"]})");
     CHECK(stop(program).code == 0);
     const Outcome help = run_call(Call{.program = "engine-serve", .arguments = {"--help"}});
     CHECK(help.code == 0);
