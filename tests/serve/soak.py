@@ -31,6 +31,8 @@ from soak_clients import Broken, ask, expect, request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WARM_UP = 0.4
 MOST_REPORTED = 20
+GIVEN_BACK = "photos in flight", "photos waiting", "queued bytes", "buffered bytes"  # nothing of these stays after a reply
+MAY_BE_FEWER = "connections", "descriptors"  # a connection of the beginning ends a moment after it
 
 
 def png_head(width, height):
@@ -107,13 +109,20 @@ class Soak:
                 "threads": self.status("Threads"),
                 "descriptors": len(list(pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir()))}
 
+    def at_rest(self):
+        """The holdings once the photos of the beginning are given back, which is a moment after their replies."""
+        deadline = time.monotonic() + 30
+        while any((now := self.holdings())[what] for what in GIVEN_BACK) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return {**now, **dict.fromkeys(GIVEN_BACK, 0)}
+
     def metric(self, name):
         text = expect(ask(self, request("GET", "/metrics")), 200).decode()
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((name + " ", name + "{")))
 
     def run(self):
         """Resident kB over time."""
-        before, resident = self.holdings(), []
+        before, resident = self.at_rest(), []
         threads = [threading.Thread(target=self.caller, args=(index,)) for index in range(self.options.callers)]
         threads.append(threading.Thread(target=self.readiness))
         for thread in threads:
@@ -129,10 +138,10 @@ class Soak:
         return resident
 
     def left_over(self, before):
-        """What the server holds that it did not hold before. Connections may also be fewer: one of the beginning ended."""
+        """What the server holds that it did not hold before."""
         now = self.holdings()
         return [f"{what}: {before[what]} before, {now[what]} after" for what in before
-                if now[what] != before[what] and not (what == "connections" and now[what] < before[what])]
+                if now[what] != before[what] and not (what in MAY_BE_FEWER and now[what] < before[what])]
 
     def expect_back(self, before):
         """Requests of clients that went away are still being worked on for a moment."""
