@@ -14,12 +14,14 @@
 #include <unistd.h>
 
 #include "apps/bench/commands.h"
+#include "apps/bench/driver_watch.h"
 #include "apps/bench/sample_photo.h"
 #include "apps/cli/console.h"
 #include "apps/cli/engine_flags.h"
 #include "apps/cli/exit_code.h"
 #include "apps/cli/json_text.h"
 #include "apps/cli/table.h"
+#include "engine/backends.h"
 #include "engine/batching/arrivals.h"
 
 namespace yeoul::bench {
@@ -31,6 +33,7 @@ struct SoakFlags {
     cli::EngineFlags engine;
     int seconds = 60, callers = 4;
     int64_t seed = 0;
+    std::string cupti; // empty: where the loader finds it
     std::string format = "table";
 };
 
@@ -172,29 +175,110 @@ private:
     int64_t requests_ = 0;
 };
 
-/// The most MiB resident in the second and in the last quarter of the time.
-struct Resident {
-    double early = 0, late = 0;
+/// What the system and a GPU's driver say of the process, beside what the engine counts itself.
+class Witness {
+public:
+    /// Before the engine opens, so that it sees that.
+    explicit Witness(const SoakFlags& flags) {
+        if (!flags.cupti.empty()) {
+            calls_ = std::make_unique<DriverWatch>(flags.cupti);
+            return;
+        }
+        if (flags.engine.device == "cpu")
+            return;
+        for (const std::string& name : cupti_names())
+            try {
+                calls_ = std::make_unique<DriverWatch>(name);
+                return;
+            } catch (const Error& error) {
+                if (why_not_.empty())
+                    why_not_ = error.what();
+            }
+    }
+
+    void engine_is_ready(const SoakFlags& flags, const DeviceInfo& device, cli::Console& console) {
+        const bool gpu = device.kind != "cpu";
+        if (gpu) {
+            beside_ = make_backend(flags.engine.device, 1);
+            ready_free_ = least_free_ = beside_->free_bytes();
+        } else if (flags.cupti.empty()) {
+            calls_.reset();
+        }
+        if (calls_)
+            opening_ = calls_->take();
+        else if (gpu)
+            console.warning("the driver's calls are not counted: " + why_not_);
+    }
+
+    void watch(Clock::time_point start, Clock::time_point end) {
+        while (Clock::now() < end) {
+            const auto quarter = (Clock::now() - start) * 4 / (end - start);
+            if (quarter == 1)
+                early_mib_ = std::max(early_mib_, rss_mib());
+            if (quarter == 3)
+                late_mib_ = std::max(late_mib_, rss_mib());
+            if (beside_)
+                least_free_ = std::min(least_free_, beside_->free_bytes());
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        }
+        if (calls_)
+            serving_ = calls_->take();
+    }
+
+    std::set<std::string> broken_promises() const {
+        std::set<std::string> broken;
+        if (late_mib_ > early_mib_ * (1 + kRssShare) + kRssMib)
+            broken.insert("the resident size is flat");
+        if (least_free_ < ready_free_)
+            broken.insert("the driver's free memory is flat");
+        if (!calls_)
+            return broken;
+        if (opening_.of(DriverCall::allocation) == 0)
+            broken.insert("CUPTI sees how the engine asks for memory at its start");
+        if (!serving_.functions.empty()) {
+            std::string functions;
+            for (const std::string& function : serving_.functions)
+                functions += (functions.empty() ? "" : ", ") + function;
+            broken.insert("the driver is asked for no memory and no wait for the whole GPU after "
+                          "start-up: " +
+                          functions);
+        }
+        return broken;
+    }
+
+    std::vector<std::pair<std::string, double>> values() const {
+        std::vector<std::pair<std::string, double>> values = {
+            {"RSS MiB, second quarter", early_mib_}, {"RSS MiB, last quarter", late_mib_}};
+        const auto add = [&](const char* name, double value) { values.emplace_back(name, value); };
+        if (beside_) {
+            add("driver's free MiB, ready", static_cast<double>(ready_free_) / (1 << 20));
+            add("driver's free MiB, least", static_cast<double>(least_free_) / (1 << 20));
+        }
+        if (calls_) {
+            const auto count = [&](const char* name, const DriverWatch::Seen& seen,
+                                   DriverCall kind) {
+                add(name, static_cast<double>(seen.of(kind)));
+            };
+            count("CUPTI: allocations to open", opening_, DriverCall::allocation);
+            count("CUPTI: allocations", serving_, DriverCall::allocation);
+            count("CUPTI: releases", serving_, DriverCall::release);
+            count("CUPTI: device synchronizations", serving_, DriverCall::device_synchronization);
+            count("CUPTI: other calls", serving_, DriverCall::other);
+        }
+        return values;
+    }
+
+private:
+    double early_mib_ = 0, late_mib_ = 0; // the most in the second and the last quarter of the time
+    std::unique_ptr<Backend> beside_;     // of a GPU
+    size_t ready_free_ = 0, least_free_ = 0;
+    std::unique_ptr<DriverWatch> calls_; // null: nobody counts them
+    std::string why_not_;
+    DriverWatch::Seen opening_, serving_;
 };
 
-Resident watch_resident(Clock::time_point start, Clock::time_point end) {
-    Resident most;
-    std::this_thread::sleep_until(start + (end - start) / 4);
-    while (Clock::now() < end) {
-        const bool second = Clock::now() < start + (end - start) / 2;
-        const bool last = Clock::now() > start + (end - start) / 4 * 3;
-        if (second)
-            most.early = std::max(most.early, rss_mib());
-        if (last)
-            most.late = std::max(most.late, rss_mib());
-        std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
-    return most;
-}
-
 /// Of those that the callers cannot see.
-std::set<std::string> promises_broken_by(const EngineStats& stats, bool books_changed,
-                                         const Resident& resident) {
+std::set<std::string> promises_broken_by(const EngineStats& stats, bool books_changed) {
     std::set<std::string> broken;
     if (stats.device_allocations_since_ready != 0)
         broken.insert("nothing is allocated on the device after start-up");
@@ -204,15 +288,12 @@ std::set<std::string> promises_broken_by(const EngineStats& stats, bool books_ch
         broken.insert("the memory's books are as they were after start-up");
     if (stats.in_flight != 0)
         broken.insert("nothing is left in flight");
-    if (resident.late > resident.early * (1 + kRssShare) + kRssMib)
-        broken.insert("the resident size is flat");
     return broken;
 }
 
 using Values = std::vector<std::pair<std::string, double>>;
 
-Values values_of(const EngineStats& stats, int64_t requests, double seconds,
-                 const Resident& resident) {
+Values values_of(const EngineStats& stats, int64_t requests, double seconds) {
     int64_t rows = 0, computed = 0;
     for (const EngineStats::Bucket& bucket : stats.buckets) {
         rows += bucket.replays * bucket.batch;
@@ -232,8 +313,6 @@ Values values_of(const EngineStats& stats, int64_t requests, double seconds,
         {"padding %",
          rows ? 100 - 100 * static_cast<double>(computed) / static_cast<double>(rows) : 0},
         {"device allocations", static_cast<double>(stats.device_allocations_since_ready)},
-        {"RSS MiB, second quarter", resident.early},
-        {"RSS MiB, last quarter", resident.late},
     };
 }
 
@@ -259,11 +338,13 @@ int soak(const SoakFlags& flags) {
     cli::Console console(flags.engine.verbosity());
     EngineOptions options = flags.engine.options(console);
     options.log = {}; // warnings of damaged photos are what this asks for
+    Witness witness(flags);
     Engine engine = Engine::open(options);
     console.info("model " + cli::describe_model(engine.info()));
     console.info("device " + cli::describe_device(engine.device()));
     const std::vector<PoolPhoto> pool = make_pool(engine, static_cast<uint64_t>(flags.seed));
     const std::string books = engine.memory_snapshot();
+    witness.engine_is_ready(flags, engine.device(), console);
 
     Soak soak(engine, pool, static_cast<uint64_t>(flags.seed));
     const auto start = Clock::now();
@@ -271,16 +352,19 @@ int soak(const SoakFlags& flags) {
     std::vector<std::thread> callers;
     for (int caller = 0; caller < flags.callers; ++caller)
         callers.emplace_back([&, caller] { soak.call(caller, end); });
-    const Resident resident = watch_resident(start, end);
+    witness.watch(start, end);
     for (std::thread& caller : callers)
         caller.join();
 
     const EngineStats stats = engine.stats();
-    std::set<std::string> broken =
-        promises_broken_by(stats, engine.memory_snapshot() != books, resident);
+    std::set<std::string> broken = promises_broken_by(stats, engine.memory_snapshot() != books);
     broken.merge(soak.broken());
+    broken.merge(witness.broken_promises());
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    print_values(values_of(stats, soak.requests(), seconds, resident), broken, flags.format);
+    Values values = values_of(stats, soak.requests(), seconds);
+    for (auto& value : witness.values())
+        values.push_back(std::move(value));
+    print_values(values, broken, flags.format);
     for (const std::string& promise : broken)
         console.error("broken: " + promise);
     return broken.empty() ? cli::kDone : cli::kFailed;
@@ -293,14 +377,20 @@ cli::Command soak_command() {
     cli::Command command("soak",
                          "An engine under callers that send albums, damaged photos, deadlines and "
                          "cancellations. Exits with 1 when it breaks a promise: an answer per "
-                         "photo, no device allocation, a flat resident size.",
+                         "photo, no device allocation, a flat resident size. On a GPU the driver's "
+                         "free memory and NVIDIA's CUPTI, where it is found, must say the same.",
                          "engine-bench soak --seconds 600\n"
-                         "engine-bench soak --model DIR --device cuda --streams 2");
+                         "engine-bench soak --model DIR --device cuda --streams 2 --cupti "
+                         "libcupti.so.13");
     flags->engine.add_model(command);
     flags->engine.add_device(command);
     command.number("seconds", "N", "how long (default: 60)", flags->seconds, 1, 10'000'000)
         .number("callers", "N", "threads that send requests (default: 4)", flags->callers, 1, 1000)
         .number("seed", "N", "of what they send (default: 0)", flags->seed, 0, INT64_MAX)
+        .text("cupti", "FILE",
+              "NVIDIA's CUPTI, which counts what reaches the driver; it must be there when this "
+              "is given (default: on a GPU, where the loader finds it)",
+              flags->cupti)
         .choice("format", "what is printed (default: table)", flags->format, {"table", "json"});
     flags->engine.add_verbosity(command);
     command.run([flags] { return soak(*flags); });
