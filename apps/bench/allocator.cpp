@@ -10,11 +10,13 @@
 #include <numeric>
 #include <thread>
 
+#include "apps/bench/allocator_peers.h"
 #include "apps/bench/allocator_record.h"
 #include "apps/bench/allocator_trace.h"
 #include "apps/bench/commands.h"
 #include "apps/bench/environment.h"
 #include "apps/bench/output.h"
+#include "apps/cli/console.h"
 #include "apps/cli/exit_code.h"
 #include "apps/cli/table.h"
 #include "engine/backends.h"
@@ -27,14 +29,17 @@ constexpr double kMebibyte = 1 << 20;
 
 struct AllocatorFlags {
     std::string trace; // empty: all of kTraces
+    std::string torch; // empty: not beside PyTorch
     RecordFlags record;
     int repetitions = 10, pairs = 20000;
     OutputFlags output;
 };
 
-/// Of CLIP ViT-B/32 and the bundled model on a CPU, and of the bundled one on an emulated GPU.
+/// Of CLIP ViT-B/32 and the bundled model on a CPU and on an emulated GPU, and there of the bundled
+/// one alone, whose 2 MB are one page of a GPU.
 constexpr const char* kTraces[] = {YEOUL_SOURCE_DIR "/apps/bench/traces/cpu.trace",
-                                   YEOUL_SOURCE_DIR "/apps/bench/traces/cuda.trace"};
+                                   YEOUL_SOURCE_DIR "/apps/bench/traces/cuda.trace",
+                                   YEOUL_SOURCE_DIR "/apps/bench/traces/cuda-small.trace"};
 
 double ns_since(Clock::time_point start) {
     return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
@@ -60,6 +65,26 @@ struct Subject {
     std::string name;
     std::function<void(size_t bytes, int stream)> pair;
 };
+
+Subject pairs_of(const AllocatorPeer& peer) {
+    return {peer.name, [peer](size_t bytes, int stream) {
+                peer.release(peer.allocate(bytes, stream), stream);
+            }};
+}
+
+std::vector<AllocatorPeer> peers_of(Device& device, const std::string& torch) {
+    std::vector<AllocatorPeer> peers = {malloc_peer(), device_peer(device)};
+    if (device.properties().kind != "cpu")
+        try {
+            peers.push_back(driver_pool_peer());
+        } catch (const Error& error) {
+            cli::Console(cli::Verbosity::normal)
+                .warning("not beside cudaMallocAsync: " + std::string(error.what()));
+        }
+    if (!torch.empty())
+        peers.push_back(torch_peer(torch));
+    return peers;
+}
 
 /// Sizes of the customers: a table of photos, labels, and a batch of vectors.
 constexpr size_t kSizes[] = {64 << 10, 6 << 20};
@@ -172,60 +197,62 @@ Measurement measure_threads(const Subject& subject, const AllocatorFlags& flags)
     return measurement;
 }
 
-/// The whole trace; `take` and `put` get the step and the place of the block's pointer or handle.
-template <class Block, class Take>
-double replay_ms(const Trace& trace, Take take) {
+/// The whole trace. `take` gives a block for a step, `put` takes one back.
+template <class Block, class Take, class Put>
+double replay_ms(const Trace& trace, Take take, Put put) {
     std::vector<Block> blocks(trace.blocks);
     const Clock::time_point start = Clock::now();
     for (const TraceStep& step : trace.steps)
         if (step.bytes > 0)
             blocks[step.block] = take(step);
         else
-            blocks[step.block] = Block();
+            put(blocks[step.block]);
     return ns_since(start) * 1e-6;
 }
 
-struct FreeMemory {
-    void operator()(void* data) const { std::free(data); }
-};
-struct ReleaseMemory {
-    Device* device = nullptr;
-    void operator()(void* data) const { device->release(data); }
-};
+double replay_own_ms(const Trace& trace, Device& device) {
+    DeviceUpstream upstream(device);
+    std::vector<std::unique_ptr<Stream>> streams;
+    for (int s = 0; s < trace.streams; ++s)
+        streams.push_back(std::make_unique<Stream>(device));
+    CachingAllocator allocator(device, upstream);
+    return replay_ms<MemoryBlock>(
+        trace,
+        [&](const TraceStep& step) {
+            return allocator.allocate(step.bytes, step.tag, *streams[step.stream]);
+        },
+        [](MemoryBlock& block) { block.reset(); });
+}
+
+double replay_peer_ms(const Trace& trace, const AllocatorPeer& peer) {
+    struct Taken {
+        void* data = nullptr;
+        int stream = 0;
+    };
+    return replay_ms<Taken>(
+        trace,
+        [&](const TraceStep& step) {
+            const int stream = step.stream % 2;
+            return Taken{peer.allocate(step.bytes, stream), stream};
+        },
+        [&](const Taken& taken) { peer.release(taken.data, taken.stream); });
+}
 
 std::vector<Measurement> measure_trace(const std::string& file, Device& device,
+                                       const std::vector<AllocatorPeer>& peers,
                                        const AllocatorFlags& flags) {
     const Trace trace = read_trace(file);
-    std::vector<Measurement> all;
-    for (const std::string by : {"yeoul", "malloc", "device"}) {
-        Measurement& measurement = all.emplace_back();
-        measurement.key = {{"what", "trace"},
-                           {"by", by},
-                           {"size", std::filesystem::path(file).filename().string()}};
-        for (int i = 0; i < flags.repetitions; ++i) {
-            double ms = 0;
-            if (by == "yeoul") {
-                DeviceUpstream upstream(device);
-                std::vector<std::unique_ptr<Stream>> streams;
-                for (int s = 0; s < trace.streams; ++s)
-                    streams.push_back(std::make_unique<Stream>(device));
-                CachingAllocator allocator(device, upstream);
-                ms = replay_ms<MemoryBlock>(trace, [&](const TraceStep& step) {
-                    return allocator.allocate(step.bytes, step.tag, *streams[step.stream]);
-                });
-            } else if (by == "malloc") {
-                ms = replay_ms<std::unique_ptr<void, FreeMemory>>(trace, [](const TraceStep& step) {
-                    return std::unique_ptr<void, FreeMemory>(std::malloc(step.bytes));
-                });
-            } else {
-                ms = replay_ms<std::unique_ptr<void, ReleaseMemory>>(
-                    trace, [&](const TraceStep& step) {
-                        return std::unique_ptr<void, ReleaseMemory>(device.allocate(step.bytes),
-                                                                    {&device});
-                    });
-            }
-            measurement.samples_ms.push_back(ms);
-        }
+    std::vector<Measurement> all(1 + peers.size());
+    for (size_t i = 0; i < all.size(); ++i)
+        all[i].key = {{"what", "trace"},
+                      {"by", i == 0 ? "yeoul" : peers[i - 1].name},
+                      {"size", std::filesystem::path(file).filename().string()}};
+    for (int round = 0; round < flags.repetitions; ++round) { // side by side in time
+        all[0].samples_ms.push_back(replay_own_ms(trace, device));
+        for (size_t i = 0; i < peers.size(); ++i)
+            all[i + 1].samples_ms.push_back(replay_peer_ms(trace, peers[i]));
+    }
+    for (Measurement& measurement : all) {
         const Summary summary = summarize(measurement.samples_ms);
         measurement.values = {
             {"ns/step", summary.median * 1e6 / static_cast<double>(trace.steps.size()), 0}};
@@ -286,6 +313,7 @@ int allocator(const AllocatorFlags& flags) {
     Device& device = *backend;
     Report report{.benchmark = "allocator", .environment = environment(), .measurements = {}};
     report.environment.emplace_back("device", device.properties().name);
+    const std::vector<AllocatorPeer> peers = peers_of(device, flags.torch);
     {
         DeviceUpstream upstream(device);
         const Stream streams[2] = {Stream(device), Stream(device)};
@@ -293,27 +321,20 @@ int allocator(const AllocatorFlags& flags) {
         const Subject own{"yeoul", [&](size_t bytes, int stream) {
                               cache.allocate(bytes, MemoryTag::staging, streams[stream]);
                           }};
-        const Subject peers[] = {
-            {"malloc",
-             [](size_t bytes, int) {
-                 void* volatile data = std::malloc(bytes); // volatile: not optimized away
-                 std::free(data);
-             }},
-            {"device", [&](size_t bytes, int) { device.release(device.allocate(bytes)); }}};
         const double clock = clock_ns();
         report.environment.emplace_back("clock ns taken off", cli::fixed(clock, 0));
         for (const size_t bytes : kSizes)
             report.measurements.push_back(measure_hits(cache, streams[0], bytes, flags, clock));
         for (const size_t bytes : kSizes) {
             report.measurements.push_back(measure_pairs(own, bytes, flags, clock));
-            for (const Subject& peer : peers)
-                report.measurements.push_back(measure_pairs(peer, bytes, flags, clock));
+            for (const AllocatorPeer& peer : peers)
+                report.measurements.push_back(measure_pairs(pairs_of(peer), bytes, flags, clock));
         }
         report.measurements.push_back(measure_threads(own, flags));
-        report.measurements.push_back(measure_threads(peers[0], flags));
+        report.measurements.push_back(measure_threads(pairs_of(malloc_peer()), flags));
     }
     for (const std::string& file : traces)
-        for (Measurement& measurement : measure_trace(file, device, flags))
+        for (Measurement& measurement : measure_trace(file, device, peers, flags))
             report.measurements.push_back(std::move(measurement));
     if (flags.output.format == "json")
         return print(report, flags.output);
@@ -340,6 +361,8 @@ cli::Command allocator_command() {
               flags->record.device)
         .text("trace", "FILE", "requests to replay (default: those of apps/bench/traces)",
               flags->trace)
+        .text("torch", "FILE", "also beside PyTorch's allocator: its libtorch_cuda.so",
+              flags->torch)
         .text("record", "FILE", "write a trace of a day of sessions instead of measuring",
               flags->record.file)
         .text("arch", "NAME", "of --record: a second model, by architecture, as of synth",
