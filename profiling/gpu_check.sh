@@ -27,6 +27,8 @@ pack=$root/build/gpu_check
 build=$root/build/cuda
 results=$here/results
 dry_run=false
+# shellcheck source=profiling/gpu_check/run.sh
+source "$here/gpu_check/run.sh"
 # shellcheck source=profiling/gpu_check/stages.sh
 source "$here/gpu_check/stages.sh"
 # shellcheck source=profiling/gpu_check/state.sh

@@ -2,7 +2,7 @@
 # Makes the folder to carry, and unpacks it where it runs. Sourced by gpu_check.sh.
 
 largest_pack_mb=60
-programs=(bin/engine-run bin/engine-bench bin/bench_kernels tests/test_kernels tests/test_engine)
+programs=(bin/engine-run bin/engine-bench bin/engine-serve bin/engine_rate bin/bench_kernels tests/test_kernels tests/test_engine)
 
 make_pack() {
     local missing=() program archive=$pack/gpu_check.tar.gz stage
@@ -18,7 +18,7 @@ make_pack() {
         exit 1
     fi
     stage=$(mktemp -d)
-    mkdir -p "$stage/bin" "$stage/lib/glibc" "$stage/source/apps" "$stage/source/tests" "$stage/source/profiling"
+    mkdir -p "$stage/bin" "$stage/lib/glibc" "$stage/starters" "$stage/source/apps/bench" "$stage/source/tests" "$stage/source/profiling"
     for program in "${programs[@]}"; do
         cp "$build/$program" "$stage/bin/"
     done
@@ -28,20 +28,13 @@ make_pack() {
     # The tests name their data by the path of the checkout that built them.
     sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$build/CMakeCache.txt" >"$stage/built_in"
     cp -r "$root/apps/demo" "$stage/source/apps/"
+    cp -r "$root/apps/bench/traces" "$stage/source/apps/bench/"
     cp -r "$root/tests/golden" "$stage/source/tests/"
-    cp -r "$here/peers" "$stage/source/profiling/"
+    cp -r "$here"/{peers,serve} "$here"/{compare,compare_serve,results}.py "$stage/source/profiling/"
     find "$stage" -name __pycache__ -prune -exec rm -r {} +
     git -C "$root" describe --always --dirty --exclude='*' >"$stage/commit" 2>/dev/null || echo unknown >"$stage/commit"
     ldd --version | sed -n '1s/.* //p' >"$stage/glibc"
-    cat >"$stage/run-engine-bench" <<'END'
-#!/usr/bin/env bash
-# engine-bench with the libraries of this pack.
-GPU_CHECK_PACK=$(cd "$(dirname "$0")" && pwd)
-export GPU_CHECK_PACK
-source "$GPU_CHECK_PACK/run.sh"
-cd "$GPU_CHECK_PACK" && run bin/engine-bench "$@"
-END
-    chmod +x "$stage/run-engine-bench"
+    make_starters "$stage"
     cp "$here/gpu_check/run.sh" "$stage/"
     mkdir -p "$pack"
     tar -C "$stage" -czf "$archive.new" .
@@ -53,6 +46,22 @@ END
         echo "gpu_check: the pack has $megabytes MB, more than the $largest_pack_mb that travel" >&2
         exit 1
     fi
+}
+
+# Scripts that compare start the programs themselves: by these, which find the pack's libraries.
+make_starters() { # STAGE
+    local program starter
+    for program in "$1"/bin/*; do
+        starter=$1/starters/${program##*/}
+        cat >"$starter" <<'END'
+#!/usr/bin/env bash
+GPU_CHECK_PACK=$(cd "$(dirname "$0")/.." && pwd)
+export GPU_CHECK_PACK
+source "$GPU_CHECK_PACK/run.sh"
+cd "$GPU_CHECK_PACK" && run exec "bin/${0##*/}" "$@"
+END
+        chmod +x "$starter"
+    done
 }
 
 collect_libraries() { # STAGE

@@ -1,26 +1,36 @@
 # shellcheck shell=bash
 # `run PROGRAM...`: a program of the pack with the pack's libraries. Sourced by each command of a stage.
 
-pack_folder=${GPU_CHECK_PACK:?}
+pack_folder=${GPU_CHECK_PACK:-}
+cupti_library=libcupti.so.13
 
-# cuBLASLt is too large to carry (540 MB): a toolkit's, or the one that came with PyTorch.
-cublas_folder() {
+# Where a library of NVIDIA's is: a toolkit's, or the one that came with PyTorch. cuBLASLt is too large
+# to carry (540 MB), and CUPTI belongs to the driver's version.
+vendor_folder() { # LIBRARY [FOLDER]
     local folder
-    for folder in "${GPU_CHECK_CUBLAS:-}" /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib; do
-        if compgen -G "$folder/libcublasLt.so.13" >/dev/null; then
+    for folder in "${2:-}" /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib /usr/local/cuda/extras/CUPTI/lib64; do
+        if [[ -n $folder && -e $folder/$1 ]]; then
             echo "$folder"
             return
         fi
     done
-    command -v python3 >/dev/null && python3 - <<'END'
-import importlib.util, pathlib
+    command -v python3 >/dev/null && python3 - "$1" <<'END'
+import importlib.util, pathlib, sys
 spec = importlib.util.find_spec("nvidia")
 for place in (spec.submodule_search_locations if spec else []):
-    for file in sorted(pathlib.Path(place).glob("*/lib/libcublasLt.so.13")):
+    for file in sorted(pathlib.Path(place).glob("*/lib/" + sys.argv[1])):
         print(file.parent)
         raise SystemExit
 END
     return 0
+}
+
+# PyTorch's part for GPUs; nothing without it.
+torch_library() {
+    python3 - <<'END' 2>/dev/null || true
+import importlib.util, pathlib
+print(next(pathlib.Path(importlib.util.find_spec("torch").origin).parent.glob("lib/libtorch_cuda.so")))
+END
 }
 
 # The carried C library is used only where this machine's is older: 0 when the first version is less.
@@ -29,9 +39,10 @@ older() {
 }
 
 run() {
-    local cublas libraries word here_glibc there_glibc loader=() words=()
-    cublas=$(cublas_folder)
-    libraries=$pack_folder/lib${cublas:+:$cublas}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    local cublas cupti libraries word here_glibc there_glibc loader=() words=()
+    cublas=$(vendor_folder libcublasLt.so.13 "${GPU_CHECK_CUBLAS:-}")
+    cupti=$(vendor_folder "$cupti_library")
+    libraries=$pack_folder/lib${cublas:+:$cublas}${cupti:+:$cupti}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
     export YEOUL_CUDA_LIBRARY=${YEOUL_CUDA_LIBRARY:-$pack_folder/lib/libyeoul_cuda.so}
     export YEOUL_MODEL=$pack_folder/source/apps/demo/model
     # Compiling PTX leaves a cache: of this pack, not of the user.

@@ -36,7 +36,8 @@ stage_names() {
     for model in b32 b16 l14; do
         printf '%s\n' "model-$model" "model-$model-75" "peers-$model" "compiled-$model"
     done
-    printf '%s\n' autotune-b32 autotune-b16 serve-b32 serve-b32-jpeg scheduler
+    printf '%s\n' autotune-b32 autotune-b16 serve-b32 serve-b32-jpeg scheduler allocator soak
+    printf '%s\n' cpu-bf16 cpu-serve-bf16 cpu-serve-fp32
 }
 
 is_stage() {
@@ -61,6 +62,10 @@ about() {
     serve-*-jpeg) echo "$(arch_of "$1"), JPEG files from 256 callers: one at a time and in the engine's batches" ;;
     serve-*) echo "$(arch_of "$1"), single photos: one at a time, streams, instances, batches of 32, the engine's batches; 1.4 x 'single' is asked of 'dynamic'" ;;
     scheduler) echo "host time per photo and pass; threads beside the simulator" ;;
+    allocator) echo "device memory beside cudaMalloc, cudaMallocAsync and PyTorch's allocator" ;;
+    soak) echo "random photos and albums; CUPTI and the driver's free memory confirm that nothing is asked for after start-up" ;;
+    cpu-bf16) echo "no GPU: tests in bf16, and bf16 beside PyTorch in bf16, on this processor" ;;
+    cpu-serve-*) echo "no GPU: engine-serve in ${1#cpu-serve-} beside FastAPI, and beside the engine alone, on this processor" ;;
     esac
 }
 
@@ -92,7 +97,7 @@ plan() {
     local engine="bin/engine-bench model --arch $arch --device cuda --precisions fp16"
     # Pixels of the model's size, so that decoding does not bind before the GPU does.
     local serve="run bin/engine-bench serve --model models/$arch --device cuda --clients 256 --warmup-seconds 1 --seconds 5"
-    local peers="python3 source/profiling/peers/torch_gpu.py --arch $arch --bench ./run-engine-bench"
+    local peers="python3 source/profiling/peers/torch_gpu.py --arch $arch --bench starters/engine-bench"
     peers+=" --json \"\$GPU_CHECK_WORK/$stage.json\" --seconds $((stage_seconds - 40)) --batches"
     case $stage in
     environment)
@@ -139,6 +144,29 @@ plan() {
         fi
         ;;
     scheduler) printf '%s\t%s\n' "$stage.md" 'run bin/engine-bench scheduler' ;;
+    allocator)
+        printf '%s\t%s\n' "$stage.md" 'torch=$(torch_library); run bin/engine-bench allocator --device cuda ${torch:+--torch "$torch"}'
+        ;;
+    soak)
+        arch=clip-vit-base-patch32
+        printf '%s\t%s\n' - "[ -d models/$arch ] || run bin/engine-run synth --arch $arch --dtype fp16 --output models/$arch"
+        printf '%s\t%s\n' "$stage.txt" "run bin/engine-bench soak --model models/$arch --device cuda --streams 2 --callers 8 --seconds 120 --cupti $cupti_library"
+        ;;
+    cpu-*)
+        arch=clip-vit-base-patch32
+        local compared="--model models/$arch-fp32 --precision ${stage##*-}" compare="GPU_CHECK_COMMIT=\$(cat commit) python3 source/profiling"
+        local kept='source/profiling/results/*'
+        printf '%s\t%s\n' - "[ -d models/$arch-fp32 ] || run bin/engine-run synth --arch $arch --output models/$arch-fp32"
+        if [[ $stage == cpu-serve-* ]]; then
+            printf '%s\t%s\n' "$stage.md" "$compare/compare_serve.py $compared --rounds 2 --seconds 5 --bin starters"
+            printf '%s\t%s\n' "$stage.json" "cat $kept/serve-$arch-${stage##*-}.json"
+        else
+            printf '%s\t%s\n' - "YEOUL_TEST_BACKENDS=cpu run bin/test_kernels"
+            printf '%s\t%s\n' - "run bin/test_engine '--test-case=*bf16*'"
+            printf '%s\t%s\n' "$stage.md" "$compare/compare.py $compared --bench starters/engine-bench"
+            printf '%s\t%s\n' "$stage.json" "cat $kept/$arch-${stage##*-}.json"
+        fi
+        ;;
     compiled-*)
         printf '%s\t%s\n' "$stage.md" "$peers $([[ $stage == *b32 ]] && echo 64,112,128 || echo 32,64,128) --variants sdpa,compile,compile-graphs"
         ;;
@@ -154,13 +182,18 @@ obstacle() {
     memcheck-* | racecheck-*)
         command -v compute-sanitizer >/dev/null || echo 'compute-sanitizer is not on this machine'
         ;;
-    sdpa | peers-* | compiled-* | autotune-*)
-        if ! command -v python3 >/dev/null; then
+    soak) [[ -n $(vendor_folder "$cupti_library") ]] || echo "$cupti_library is not on this machine" ;;
+    sdpa | peers-* | compiled-* | autotune-* | cpu-*)
+        if [[ $1 == cpu-*bf16 ]] && ! grep -q avx512_bf16 /proc/cpuinfo; then
+            echo 'the processor has no AVX512-BF16'
+        elif ! command -v python3 >/dev/null; then
             echo 'python3 is not on this machine'
         elif ! python3 -c 'import torch' 2>/dev/null; then
             echo 'PyTorch is not on this machine'
         elif [[ $1 != sdpa ]] && ! python3 -c 'import transformers' 2>/dev/null; then
             echo 'transformers is not on this machine'
+        elif [[ $1 == cpu-serve-* ]] && ! python3 -c 'import fastapi, uvicorn' 2>/dev/null; then
+            echo 'FastAPI and uvicorn are not on this machine'
         fi
         ;;
     esac
