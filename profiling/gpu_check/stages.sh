@@ -154,11 +154,11 @@ plan() {
         ;;
     cpu-*)
         arch=clip-vit-base-patch32
-        local compared="--model models/$arch-fp32 --precision ${stage##*-}" compare="GPU_CHECK_COMMIT=\$(cat commit) python3 source/profiling"
+        local compared="--model models/$arch-fp32 --precision ${stage##*-}" compare="YEOUL_CUDA_LIBRARY=none GPU_CHECK_COMMIT=\$(cat commit) python3 source/profiling"
         local kept='source/profiling/results/*'
         printf '%s\t%s\n' - "[ -d models/$arch-fp32 ] || run bin/engine-run synth --arch $arch --output models/$arch-fp32"
         if [[ $stage == cpu-serve-* ]]; then
-            printf '%s\t%s\n' "$stage.md" "$compare/compare_serve.py $compared --rounds 2 --seconds 5 --bin starters"
+            printf '%s\t%s\n' "$stage.md" "$compare/compare_serve.py $compared --rounds 2 --seconds 4 --bin starters"
             printf '%s\t%s\n' "$stage.json" "cat $kept/serve-$arch-${stage##*-}.json"
         else
             printf '%s\t%s\n' - "YEOUL_TEST_BACKENDS=cpu run bin/test_kernels"
