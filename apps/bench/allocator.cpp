@@ -9,6 +9,7 @@
 #include <memory>
 #include <numeric>
 #include <thread>
+#include <utility>
 
 #include "apps/bench/allocator_peers.h"
 #include "apps/bench/allocator_record.h"
@@ -221,7 +222,8 @@ std::vector<Measurement> measure_threads(const std::vector<Subject>& subjects,
     return measurements;
 }
 
-/// The whole trace. `take` gives a block for a step, `put` takes one back.
+/// The whole trace. `take` gives a block for a step, `put` takes one back: at the end, untimed,
+/// also those that the trace leaves.
 template <class Block, class Take, class Put>
 double replay_ms(const Trace& trace, Take take, Put put) {
     std::vector<Block> blocks(trace.blocks);
@@ -231,22 +233,33 @@ double replay_ms(const Trace& trace, Take take, Put put) {
             blocks[step.block] = take(step);
         else
             put(blocks[step.block]);
-    return ns_since(start) * 1e-6;
+    const double ms = ns_since(start) * 1e-6;
+    for (Block& block : blocks)
+        put(block);
+    return ms;
 }
 
-double replay_own_ms(const Trace& trace, Device& device) {
-    DeviceUpstream upstream(device);
-    std::vector<std::unique_ptr<Stream>> streams;
-    for (int s = 0; s < trace.streams; ++s)
-        streams.push_back(std::make_unique<Stream>(device));
-    CachingAllocator allocator(device, upstream);
-    return replay_ms<MemoryBlock>(
-        trace,
-        [&](const TraceStep& step) {
-            return allocator.allocate(step.bytes, step.tag, *streams[step.stream]);
-        },
-        [](MemoryBlock& block) { block.reset(); });
-}
+/// Keeps what it has between rounds, as the pools of the peers do.
+class OwnReplay {
+public:
+    OwnReplay(Device& device, int streams) : upstream_(device), allocator_(device, upstream_) {
+        for (int s = 0; s < streams; ++s)
+            streams_.push_back(std::make_unique<Stream>(device));
+    }
+    double ms(const Trace& trace) {
+        return replay_ms<MemoryBlock>(
+            trace,
+            [&](const TraceStep& step) {
+                return allocator_.allocate(step.bytes, step.tag, *streams_[step.stream]);
+            },
+            [](MemoryBlock& block) { block.reset(); });
+    }
+
+private:
+    DeviceUpstream upstream_;
+    std::vector<std::unique_ptr<Stream>> streams_; // outlive the allocator
+    CachingAllocator allocator_;
+};
 
 double replay_peer_ms(const Trace& trace, const AllocatorPeer& peer) {
     struct Taken {
@@ -259,7 +272,10 @@ double replay_peer_ms(const Trace& trace, const AllocatorPeer& peer) {
             const int stream = step.stream % 2;
             return Taken{peer.allocate(step.bytes, stream), stream};
         },
-        [&](const Taken& taken) { peer.release(taken.data, taken.stream); });
+        [&](Taken& taken) {
+            if (void* data = std::exchange(taken.data, nullptr))
+                peer.release(data, taken.stream);
+        });
 }
 
 std::vector<Measurement> measure_trace(const std::string& file, Device& device,
@@ -271,8 +287,9 @@ std::vector<Measurement> measure_trace(const std::string& file, Device& device,
         all[i].key = {{"what", "trace"},
                       {"by", i == 0 ? "yeoul" : peers[i - 1].name},
                       {"size", std::filesystem::path(file).filename().string()}};
+    OwnReplay own(device, trace.streams);
     for (int round = 0; round < flags.repetitions; ++round) { // side by side in time
-        all[0].samples_ms.push_back(replay_own_ms(trace, device));
+        all[0].samples_ms.push_back(own.ms(trace));
         for (size_t i = 0; i < peers.size(); ++i)
             all[i + 1].samples_ms.push_back(replay_peer_ms(trace, peers[i]));
     }

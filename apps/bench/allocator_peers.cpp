@@ -136,7 +136,13 @@ struct Torch {
 } // namespace
 
 AllocatorPeer malloc_peer() {
-    return {"malloc", [](size_t bytes, int) { return std::malloc(bytes); },
+    return {"malloc",
+            [](size_t bytes, int) {
+                void* data = std::malloc(bytes);
+                if (!data)
+                    throw OutOfMemory(bytes, "malloc");
+                return data;
+            },
             [](void* data, int) { std::free(data); }};
 }
 

@@ -23,6 +23,9 @@ bool begins_with_one_of(std::string_view text, std::initializer_list<std::string
 } // namespace
 
 DriverCall kind_of_driver_call(std::string_view function) {
+    for (const std::string_view word : {"ModuleLoad", "LibraryLoad", "GraphInstantiate"})
+        if (contains(function, word))
+            return DriverCall::allocation;
     // Nodes of a graph and questions about memory only have the words in their names.
     for (const std::string_view word : {"Graph", "Get", "Set", "Retain"})
         if (contains(function, word))
@@ -30,17 +33,33 @@ DriverCall kind_of_driver_call(std::string_view function) {
     if (begins_with_one_of(function,
                            {"cuCtxSynchronize", "cudaDeviceSynchronize", "cudaThreadSynchronize"}))
         return DriverCall::device_synchronization;
-    if (begins_with_one_of(function,
-                           {"cuMemFree", "cu64MemFree", "cudaFree", "cuMemRelease", "cuMemUnmap",
-                            "cuMemHostUnregister", "cudaHostUnregister", "cuArrayDestroy",
-                            "cuMipmappedArrayDestroy", "cuMemPoolDestroy", "cuMemPoolTrim",
-                            "cudaMemPoolDestroy", "cudaMemPoolTrim"}))
+    if (begins_with_one_of(function, {"cuMemFree",
+                                      "cu64MemFree",
+                                      "cudaFree",
+                                      "cuMemRelease",
+                                      "cuMemUnmap",
+                                      "cuMemHostUnregister",
+                                      "cudaHostUnregister",
+                                      "cuArrayDestroy",
+                                      "cuMipmappedArrayDestroy",
+                                      "cuMemPoolDestroy",
+                                      "cuMemPoolTrim",
+                                      "cudaMemPoolDestroy",
+                                      "cudaMemPoolTrim",
+                                      "cuModuleUnload",
+                                      "cuLibraryUnload",
+                                      "cudaLibraryUnload",
+                                      "cuCtxDestroy",
+                                      "cuDevicePrimaryCtxRelease",
+                                      "cuDevicePrimaryCtxReset",
+                                      "cudaDeviceReset",
+                                      "cudaThreadExit"}))
         return DriverCall::release;
     if (contains(function, "Alloc") || // cuMemHostAlloc, cudaHostAlloc, cuMemAllocAsync
-        begins_with_one_of(function,
-                           {"cudaMalloc", "cuMemCreate", "cuMemMap", "cuMemPoolCreate",
-                            "cuMemHostRegister", "cudaHostRegister", "cudaMemPoolCreate",
-                            "cuArrayCreate", "cuArray3DCreate", "cuMipmappedArrayCreate"}))
+        begins_with_one_of(function, {"cudaMalloc", "cuMemCreate", "cuMemMap", "cuMemHostRegister",
+                                      "cudaHostRegister", "cuMemPoolCreate", "cudaMemPoolCreate",
+                                      "cuArrayCreate", "cuArray3DCreate", "cuMipmappedArrayCreate",
+                                      "cuCtxCreate"}))
         return DriverCall::allocation;
     return DriverCall::other;
 }
@@ -97,7 +116,7 @@ DriverWatch::DriverWatch(const std::string& library)
 }
 
 DriverWatch::~DriverWatch() {
-    library_->unsubscribe(subscriber_);
+    library_->unsubscribe(subscriber_); // fails only for a subscriber that CUPTI does not know
 }
 
 void DriverWatch::name_functions(int domain) {

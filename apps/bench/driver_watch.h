@@ -16,7 +16,8 @@ enum class DriverCall { other, allocation, release, device_synchronization };
 constexpr size_t kDriverCalls = 4;
 
 /// By the name of a function of the driver ("cuMemAlloc_v2") or the runtime ("cudaFree_v3020").
-/// Pinned host memory counts as device memory does: both stop the process for as long.
+/// What takes memory of the GPU beside its purpose, such as loading a module or instantiating a
+/// graph, is an allocation; pinned host memory counts as device memory does.
 DriverCall kind_of_driver_call(std::string_view function);
 
 /// Reports every call of the process to both interfaces; a call of the runtime is seen again as

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <future>
 #include <iostream>
 #include <memory>
@@ -11,11 +10,9 @@
 #include <set>
 #include <thread>
 
-#include <unistd.h>
-
 #include "apps/bench/commands.h"
-#include "apps/bench/driver_watch.h"
 #include "apps/bench/sample_photo.h"
+#include "apps/bench/soak_witness.h"
 #include "apps/cli/console.h"
 #include "apps/cli/engine_flags.h"
 #include "apps/cli/exit_code.h"
@@ -37,17 +34,8 @@ struct SoakFlags {
     std::string format = "table";
 };
 
-/// What the engine may grow by after a quarter of the time: heaps of the decoders settle late.
-constexpr double kRssShare = 0.05, kRssMib = 16;
 /// A vector may differ in its last bits between batch sizes.
 constexpr double kLeastCosine = 0.999;
-
-double rss_mib() {
-    std::ifstream file("/proc/self/statm");
-    size_t all = 0, resident = 0;
-    file >> all >> resident;
-    return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 20);
-}
 
 struct PoolPhoto {
     std::vector<uint8_t> bytes;
@@ -175,108 +163,6 @@ private:
     int64_t requests_ = 0;
 };
 
-/// What the system and a GPU's driver say of the process, beside what the engine counts itself.
-class Witness {
-public:
-    /// Before the engine opens, so that it sees that.
-    explicit Witness(const SoakFlags& flags) {
-        if (!flags.cupti.empty()) {
-            calls_ = std::make_unique<DriverWatch>(flags.cupti);
-            return;
-        }
-        if (flags.engine.device == "cpu")
-            return;
-        for (const std::string& name : cupti_names())
-            try {
-                calls_ = std::make_unique<DriverWatch>(name);
-                return;
-            } catch (const Error& error) {
-                if (why_not_.empty())
-                    why_not_ = error.what();
-            }
-    }
-
-    void engine_is_ready(const SoakFlags& flags, const DeviceInfo& device, cli::Console& console) {
-        const bool gpu = device.kind != "cpu";
-        if (gpu) {
-            beside_ = make_backend(flags.engine.device, 1);
-            ready_free_ = least_free_ = beside_->free_bytes();
-        } else if (flags.cupti.empty()) {
-            calls_.reset();
-        }
-        if (calls_)
-            opening_ = calls_->take();
-        else if (gpu)
-            console.warning("the driver's calls are not counted: " + why_not_);
-    }
-
-    void watch(Clock::time_point start, Clock::time_point end) {
-        while (Clock::now() < end) {
-            const auto quarter = (Clock::now() - start) * 4 / (end - start);
-            if (quarter == 1)
-                early_mib_ = std::max(early_mib_, rss_mib());
-            if (quarter == 3)
-                late_mib_ = std::max(late_mib_, rss_mib());
-            if (beside_)
-                least_free_ = std::min(least_free_, beside_->free_bytes());
-            std::this_thread::sleep_for(std::chrono::milliseconds(50));
-        }
-        if (calls_)
-            serving_ = calls_->take();
-    }
-
-    std::set<std::string> broken_promises() const {
-        std::set<std::string> broken;
-        if (late_mib_ > early_mib_ * (1 + kRssShare) + kRssMib)
-            broken.insert("the resident size is flat");
-        if (least_free_ < ready_free_)
-            broken.insert("the driver's free memory is flat");
-        if (!calls_)
-            return broken;
-        if (opening_.of(DriverCall::allocation) == 0)
-            broken.insert("CUPTI sees how the engine asks for memory at its start");
-        if (!serving_.functions.empty()) {
-            std::string functions;
-            for (const std::string& function : serving_.functions)
-                functions += (functions.empty() ? "" : ", ") + function;
-            broken.insert("the driver is asked for no memory and no wait for the whole GPU after "
-                          "start-up: " +
-                          functions);
-        }
-        return broken;
-    }
-
-    std::vector<std::pair<std::string, double>> values() const {
-        std::vector<std::pair<std::string, double>> values = {
-            {"RSS MiB, second quarter", early_mib_}, {"RSS MiB, last quarter", late_mib_}};
-        const auto add = [&](const char* name, double value) { values.emplace_back(name, value); };
-        if (beside_) {
-            add("driver's free MiB, ready", static_cast<double>(ready_free_) / (1 << 20));
-            add("driver's free MiB, least", static_cast<double>(least_free_) / (1 << 20));
-        }
-        if (calls_) {
-            const auto count = [&](const char* name, const DriverWatch::Seen& seen,
-                                   DriverCall kind) {
-                add(name, static_cast<double>(seen.of(kind)));
-            };
-            count("CUPTI: allocations to open", opening_, DriverCall::allocation);
-            count("CUPTI: allocations", serving_, DriverCall::allocation);
-            count("CUPTI: releases", serving_, DriverCall::release);
-            count("CUPTI: device synchronizations", serving_, DriverCall::device_synchronization);
-            count("CUPTI: other calls", serving_, DriverCall::other);
-        }
-        return values;
-    }
-
-private:
-    double early_mib_ = 0, late_mib_ = 0; // the most in the second and the last quarter of the time
-    std::unique_ptr<Backend> beside_;     // of a GPU
-    size_t ready_free_ = 0, least_free_ = 0;
-    std::unique_ptr<DriverWatch> calls_; // null: nobody counts them
-    std::string why_not_;
-    DriverWatch::Seen opening_, serving_;
-};
-
 /// Of those that the callers cannot see.
 std::set<std::string> promises_broken_by(const EngineStats& stats, bool books_changed) {
     std::set<std::string> broken;
@@ -338,13 +224,31 @@ int soak(const SoakFlags& flags) {
     cli::Console console(flags.engine.verbosity());
     EngineOptions options = flags.engine.options(console);
     options.log = {}; // warnings of damaged photos are what this asks for
-    Witness witness(flags);
+    SoakWitness witness;
+    std::string not_counted; // why the driver's calls are not
+    if (!flags.cupti.empty())
+        witness.count_driver_calls({flags.cupti});
+    else if (flags.engine.device != "cpu")
+        try {
+            witness.count_driver_calls(cupti_names());
+        } catch (const Error& error) {
+            not_counted = error.what();
+        }
     Engine engine = Engine::open(options);
     console.info("model " + cli::describe_model(engine.info()));
     console.info("device " + cli::describe_device(engine.device()));
     const std::vector<PoolPhoto> pool = make_pool(engine, static_cast<uint64_t>(flags.seed));
     const std::string books = engine.memory_snapshot();
-    witness.engine_is_ready(flags, engine.device(), console);
+    // A second door to the same GPU, made before the calls are counted.
+    const auto beside =
+        engine.device().kind == "cpu" ? nullptr : make_backend(flags.engine.device, 1);
+    if (beside)
+        witness.watch_free_bytes([&beside] { return beside->free_bytes(); });
+    else if (flags.cupti.empty())
+        witness.forget_driver_calls(); // nobody asked for those of a GPU that does not serve
+    if (beside && !not_counted.empty())
+        console.warning("the driver's calls are not counted: " + not_counted);
+    witness.engine_is_ready();
 
     Soak soak(engine, pool, static_cast<uint64_t>(flags.seed));
     const auto start = Clock::now();
@@ -355,6 +259,7 @@ int soak(const SoakFlags& flags) {
     witness.watch(start, end);
     for (std::thread& caller : callers)
         caller.join();
+    witness.engine_is_idle();
 
     const EngineStats stats = engine.stats();
     std::set<std::string> broken = promises_broken_by(stats, engine.memory_snapshot() != books);

@@ -2,10 +2,9 @@
 # `run PROGRAM...`: a program of the pack with the pack's libraries. Sourced by each command of a stage.
 
 pack_folder=${GPU_CHECK_PACK:-}
-cupti_library=libcupti.so.13
 
-# Where a library of NVIDIA's is: a toolkit's, or the one that came with PyTorch. cuBLASLt is too large
-# to carry (540 MB), and CUPTI belongs to the driver's version.
+# Where a library of NVIDIA's is that is not carried (cuBLASLt has 540 MB): a toolkit's, or the one that
+# came with PyTorch.
 vendor_folder() { # LIBRARY [FOLDER]
     local folder
     for folder in "${2:-}" /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib /usr/local/cuda/extras/CUPTI/lib64; do
@@ -39,9 +38,10 @@ older() {
 }
 
 run() {
+    : "${pack_folder:?GPU_CHECK_PACK names the folder of the pack}"
     local cublas cupti libraries word here_glibc there_glibc loader=() words=()
     cublas=$(vendor_folder libcublasLt.so.13 "${GPU_CHECK_CUBLAS:-}")
-    cupti=$(vendor_folder "$cupti_library")
+    cupti=$(vendor_folder libcupti.so.13)
     libraries=$pack_folder/lib${cublas:+:$cublas}${cupti:+:$cupti}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
     export YEOUL_CUDA_LIBRARY=${YEOUL_CUDA_LIBRARY:-$pack_folder/lib/libyeoul_cuda.so}
     export YEOUL_MODEL=$pack_folder/source/apps/demo/model

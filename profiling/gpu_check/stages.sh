@@ -63,9 +63,9 @@ about() {
     serve-*) echo "$(arch_of "$1"), single photos: one at a time, streams, instances, batches of 32, the engine's batches; 1.4 x 'single' is asked of 'dynamic'" ;;
     scheduler) echo "host time per photo and pass; threads beside the simulator" ;;
     allocator) echo "device memory beside cudaMalloc, cudaMallocAsync and PyTorch's allocator" ;;
-    soak) echo "random photos and albums; CUPTI and the driver's free memory confirm that nothing is asked for after start-up" ;;
-    cpu-bf16) echo "no GPU: tests in bf16, and bf16 beside PyTorch in bf16, on this processor" ;;
-    cpu-serve-*) echo "no GPU: engine-serve in ${1#cpu-serve-} beside FastAPI, and beside the engine alone, on this processor" ;;
+    soak) echo "random photos and albums; the GPU's free memory and CUPTI, where it is found, confirm that nothing is asked for after start-up" ;;
+    cpu-bf16) echo "no GPU: tests in bf16, and bf16 beside PyTorch in bf16, by two threads of this processor" ;;
+    cpu-serve-*) echo "no GPU: engine-serve in ${1#cpu-serve-} beside FastAPI, and beside the engine alone, by two threads of this processor" ;;
     esac
 }
 
@@ -145,18 +145,19 @@ plan() {
         ;;
     scheduler) printf '%s\t%s\n' "$stage.md" 'run bin/engine-bench scheduler' ;;
     allocator)
-        printf '%s\t%s\n' "$stage.md" 'torch=$(torch_library); run bin/engine-bench allocator --device cuda ${torch:+--torch "$torch"}'
+        # Without PyTorch's part where this PyTorch has no such interface.
+        printf '%s\t%s\n' "$stage.md" 'torch=$(torch_library); bench="run bin/engine-bench allocator --device cuda"; $bench ${torch:+--torch "$torch"} || $bench'
         ;;
     soak)
         arch=clip-vit-base-patch32
         printf '%s\t%s\n' - "[ -d models/$arch ] || run bin/engine-run synth --arch $arch --dtype fp16 --output models/$arch"
-        printf '%s\t%s\n' "$stage.txt" "run bin/engine-bench soak --model models/$arch --device cuda --streams 2 --callers 8 --seconds 120 --cupti $cupti_library"
+        printf '%s\t%s\n' "$stage.txt" "run bin/engine-bench soak --model models/$arch --device cuda --streams 2 --callers 8 --seconds 120"
         ;;
     cpu-*)
         arch=clip-vit-base-patch32
         local compared="--model models/$arch-fp32 --precision ${stage##*-}" compare="YEOUL_CUDA_LIBRARY=none GPU_CHECK_COMMIT=\$(cat commit) python3 source/profiling"
         local kept='source/profiling/results/*'
-        printf '%s\t%s\n' - "[ -d models/$arch-fp32 ] || run bin/engine-run synth --arch $arch --output models/$arch-fp32"
+        printf '%s\t%s\n' - "rm -rf source/profiling/results; [ -d models/$arch-fp32 ] || run bin/engine-run synth --arch $arch --output models/$arch-fp32"
         if [[ $stage == cpu-serve-* ]]; then
             printf '%s\t%s\n' "$stage.md" "$compare/compare_serve.py $compared --rounds 2 --seconds 4 --bin starters"
             printf '%s\t%s\n' "$stage.json" "cat $kept/serve-$arch-${stage##*-}.json"
@@ -182,7 +183,6 @@ obstacle() {
     memcheck-* | racecheck-*)
         command -v compute-sanitizer >/dev/null || echo 'compute-sanitizer is not on this machine'
         ;;
-    soak) [[ -n $(vendor_folder "$cupti_library") ]] || echo "$cupti_library is not on this machine" ;;
     sdpa | peers-* | compiled-* | autotune-* | cpu-*)
         if [[ $1 == cpu-*bf16 ]] && ! grep -q avx512_bf16 /proc/cpuinfo; then
             echo 'the processor has no AVX512-BF16'
@@ -192,8 +192,8 @@ obstacle() {
             echo 'PyTorch is not on this machine'
         elif [[ $1 != sdpa ]] && ! python3 -c 'import transformers' 2>/dev/null; then
             echo 'transformers is not on this machine'
-        elif [[ $1 == cpu-serve-* ]] && ! python3 -c 'import fastapi, uvicorn' 2>/dev/null; then
-            echo 'FastAPI and uvicorn are not on this machine'
+        elif [[ $1 == cpu-serve-* ]] && ! python3 -c 'import fastapi, uvicorn, multipart, PIL' 2>/dev/null; then
+            echo 'FastAPI, uvicorn, python-multipart or Pillow is not on this machine'
         fi
         ;;
     esac

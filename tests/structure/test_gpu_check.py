@@ -142,6 +142,20 @@ class GpuCheck(Place):
             self.check("memcheck-rest")
             self.assertEqual(self.table()["memcheck-rest"][1], "skipped: compute-sanitizer is not on this machine")
 
+    def test_the_allocator_is_measured_beside_pytorch_where_it_is(self):
+        allocator = self.results / "imagined-t4/allocator.md"
+        self.program(self.tools / "python3", "#!/bin/sh\necho /there/libtorch_cuda.so\n")
+        self.check("allocator")
+        self.assertIn("--device cuda --torch /there/libtorch_cuda.so", allocator.read_text())
+        self.program(self.tools / "python3", "#!/bin/sh\nexit 1\n")
+        self.check("allocator")
+        self.assertNotIn("--torch", allocator.read_text())
+
+    def test_stages_of_the_processor_say_what_they_lack(self):
+        self.program(self.tools / "python3", "#!/bin/sh\ncase \"$*\" in *fastapi*) exit 1 ;; esac\n")
+        self.check("cpu-serve-fp32")
+        self.assertIn("skipped: FastAPI, uvicorn", self.table()["cpu-serve-fp32"][1])
+
     def test_a_stage_over_its_time_ends(self):
         (self.place / "sleep").touch()
         os.environ["GPU_CHECK_STAGE_SECONDS"] = "1"

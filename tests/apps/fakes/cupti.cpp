@@ -1,8 +1,9 @@
-// A libcupti.so for tests, as far as it is called. It reports an allocation when it is enabled, and
-// from then on a launch each millisecond; YEOUL_TEST_CUPTI names a function that is called later as
-// well, or is "silent", "refuses" or "busy".
+// A libcupti.so for tests, as far as it is called. It reports an allocation when the driver's
+// domain is enabled, and from then on a launch each millisecond; YEOUL_TEST_CUPTI names a function
+// that is called beside it, or is "silent", "refuses" or "busy".
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -19,13 +20,14 @@ struct CallbackData {
 };
 
 constexpr int kSuccess = 0, kInvalidParameter = 1, kMultipleSubscribers = 39;
-constexpr int kDriver = 1;
+constexpr int kDriver = 1, kRuntime = 2;
 constexpr const char* kDriverNames[] = {
     "", "cuInit", "cuLaunchKernel", "cuMemAlloc_v2", "cuMemFree_v2", "cuCtxSynchronize"};
 constexpr const char* kRuntimeNames[] = {"", "cudaMalloc_v3020", "cudaLaunchKernel_v7000"};
 
 Callback callback = nullptr;
 void* user = nullptr;
+std::atomic<bool> enabled[3] = {}; // by domain
 std::atomic<bool> stop = false;
 std::thread reporter;
 
@@ -34,13 +36,20 @@ bool told_to(const char* word) {
     return kind && std::strcmp(kind, word) == 0;
 }
 
-void report(const char* function) {
-    for (uint32_t id = 1; id < std::size(kDriverNames); ++id)
-        if (std::strcmp(kDriverNames[id], function) == 0)
+template <size_t count>
+void report(int domain, const char* const (&names)[count], const char* function) {
+    if (!enabled[domain])
+        return;
+    for (uint32_t id = 1; id < count; ++id)
+        if (std::strcmp(names[id], function) == 0)
             for (int site : {0, 1}) {
                 const CallbackData data{site, function};
-                callback(user, kDriver, id, &data);
+                callback(user, domain, id, &data);
             }
+}
+void report(const char* function) {
+    report(kDriver, kDriverNames, function);
+    report(kRuntime, kRuntimeNames, function);
 }
 
 } // namespace
@@ -63,6 +72,7 @@ int cuptiGetCallbackName(int domain, uint32_t id, const char** name) {
 int cuptiSubscribe(void** subscriber, Callback call, void* with) {
     if (told_to("busy"))
         return kMultipleSubscribers;
+    stop = false;
     callback = call;
     user = with;
     *subscriber = &user;
@@ -71,16 +81,17 @@ int cuptiSubscribe(void** subscriber, Callback call, void* with) {
 int cuptiEnableDomain(uint32_t, void*, int domain) {
     if (told_to("refuses"))
         return kInvalidParameter;
-    if (domain != kDriver || told_to("silent"))
+    if (told_to("silent"))
+        return kSuccess;
+    enabled[domain] = true;
+    if (domain != kDriver)
         return kSuccess;
     report("cuMemAlloc_v2");
     reporter = std::thread([] {
-        // What is asked for after the start: the engine has been opened by then.
-        const auto later = std::chrono::steady_clock::now() + std::chrono::seconds(1);
         const char* function = std::getenv("YEOUL_TEST_CUPTI");
         while (!stop) {
             report("cuLaunchKernel");
-            if (function && std::chrono::steady_clock::now() > later)
+            if (function)
                 report(function);
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
