@@ -100,7 +100,7 @@ for argument; do
 done
 cat >"$root/init" <<END
 #!/bin/busybox sh
-export PATH=/bin HOME=/tmp TMPDIR=/tmp OMP_WAIT_POLICY=passive
+export PATH=/bin HOME=/tmp TMPDIR=/tmp OMP_WAIT_POLICY=passive YEOUL_TEST_BACKENDS=cpu
 /bin/busybox --install -s /bin
 # The serial line needs a moment to empty.
 finish() {

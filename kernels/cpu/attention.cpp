@@ -62,9 +62,9 @@ private:
     struct Plan {
         int group = 1; // photos at a time
         memory::desc q, k, v, y;
-        memory::desc scores, weights; // before and after the softmax
-        dnnl::primitive product, softmax, convert, mix;
-        std::vector<memory::desc> scratchpads; // of the four, in that order
+        memory::desc scores, weights;                   // before and after the softmax
+        dnnl::primitive product, softmax, convert, mix; // convert: where `narrow`
+        std::vector<memory::desc> scratchpads;          // of the four, in that order
         std::string kernel;
     };
 
@@ -89,13 +89,11 @@ private:
                              {DNNL_ARG_WEIGHTS, plan.k, offset_bytes(qkv, part)},
                              {DNNL_ARG_DST, plan.scores, scores},
                              {DNNL_ARG_SCRATCHPAD, plan.scratchpads[0], pad}}));
-        const bool in_place = !narrow() || plan.convert;
-        stream.enqueue(Call(
-            onednn_, plan.softmax,
-            {{DNNL_ARG_SRC, plan.scores, scores},
-             {DNNL_ARG_DST, in_place ? plan.scores : plan.weights, in_place ? scores : weights},
-             {DNNL_ARG_SCRATCHPAD, plan.scratchpads[1], pad}}));
-        if (plan.convert)
+        stream.enqueue(Call(onednn_, plan.softmax,
+                            {{DNNL_ARG_SRC, plan.scores, scores},
+                             {DNNL_ARG_DST, plan.scores, scores},
+                             {DNNL_ARG_SCRATCHPAD, plan.scratchpads[1], pad}}));
+        if (narrow())
             stream.enqueue(Call(onednn_, plan.convert,
                                 {{DNNL_ARG_FROM, plan.scores, scores},
                                  {DNNL_ARG_TO, plan.weights, weights},
@@ -160,24 +158,19 @@ private:
         return plan;
     }
 
-    // Straight to the weights' dtype where oneDNN has a kernel for that, else in fp32 and
-    // converted.
+    // In fp32, then converted: straight into bf16 oneDNN stores the exponentials rounded and rounds
+    // their quotients again, twice the error.
     std::string plan_softmax(Plan& plan) const {
         using dnnl::softmax_v2_forward;
-        const auto softmax = [&](const memory::desc& y) {
-            return softmax_v2_forward::primitive_desc(
-                softmax_v2_forward::desc(dnnl::prop_kind::forward_inference,
-                                         dnnl::algorithm::softmax_accurate, plan.scores, y, 3),
-                user_scratchpad(), onednn_.engine, true);
-        };
-        auto made = YEOUL_ONEDNN(softmax(plan.weights));
-        const bool converts = narrow() && (!made || made.impl_info_str() == std::string("ref:any"));
-        if (converts)
-            made = YEOUL_ONEDNN(softmax(plan.scores));
-        plan.softmax = YEOUL_ONEDNN(softmax_v2_forward(made));
-        plan.scratchpads[1] = made.scratchpad_desc();
-        std::string kernel = made.impl_info_str();
-        if (converts) {
+        const auto softmax = YEOUL_ONEDNN(softmax_v2_forward::primitive_desc(
+            softmax_v2_forward::desc(dnnl::prop_kind::forward_inference,
+                                     dnnl::algorithm::softmax_accurate, plan.scores, plan.scores,
+                                     3),
+            user_scratchpad(), onednn_.engine));
+        plan.softmax = YEOUL_ONEDNN(softmax_v2_forward(softmax));
+        plan.scratchpads[1] = softmax.scratchpad_desc();
+        std::string kernel = softmax.impl_info_str();
+        if (narrow()) {
             const auto convert = YEOUL_ONEDNN(dnnl::reorder::primitive_desc(
                 onednn_.engine, plan.scores, onednn_.engine, plan.weights, user_scratchpad()));
             plan.convert = YEOUL_ONEDNN(dnnl::reorder(convert));
