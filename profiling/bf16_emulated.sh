@@ -166,8 +166,11 @@ stty rows 50 cols 132
 exec '$bochs/usr/lib64/ld-linux-x86-64.so.2' --library-path '$libraries' \
     '$bochs/usr/bin/bochs-bin' -q -f bochsrc
 END
-# The only display without a window wants a terminal: script gives it one.
-(cd "$work" && exec script -qec 'sh start' terminal) </dev/null >/dev/null 2>&1 &
+# The only display without a window wants a terminal: script gives it one. Its input must never end:
+# after that it no longer reads what Bochs draws, which then waits for ever.
+mkfifo "$work/input"
+exec 3<>"$work/input"
+(cd "$work" && exec script -qec 'sh start' terminal) <&3 >/dev/null 2>&1 &
 emulator=$!
 
 shown=0
