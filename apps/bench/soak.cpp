@@ -20,6 +20,7 @@
 #include "apps/cli/table.h"
 #include "engine/backends.h"
 #include "engine/batching/arrivals.h"
+#include "loader/json.h"
 
 namespace yeoul::bench {
 namespace {
@@ -208,10 +209,7 @@ void print_values(const Values& values, const std::set<std::string>& broken,
         cli::JsonObject object;
         for (const auto& [name, value] : values)
             object.raw(name, cli::fixed(value, 3));
-        std::string list;
-        for (const std::string& promise : broken)
-            list += (list.empty() ? "\"" : ", \"") + promise + '"';
-        std::cout << object.raw("broken", '[' + list + ']').str() << '\n';
+        std::cout << object.raw("broken", cli::json_list(broken, loader::json_quote)).str() << '\n';
         return;
     }
     std::vector<std::vector<std::string>> rows;

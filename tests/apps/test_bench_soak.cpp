@@ -51,10 +51,13 @@ TEST_CASE("bench: soak has its promises confirmed by the driver's calls and its 
 }
 
 TEST_CASE("bench: soak names the driver's functions that nobody may call while photos are served") {
-    for (const char* function : {"cuCtxSynchronize", "cudaMalloc_v3020"}) {
+    for (const char* function : {"cuCtxSynchronize", "cudaMalloc_v3020", "cuMemFree \"quoted\""}) {
         const Outcome outcome = watched_soak(function, {"--device", "cpu", "--seconds", "1"});
         CHECK(outcome.code == 1);
         CHECK(outcome.err.find(function) != std::string::npos);
+        const json broken = json::parse(outcome.out)["broken"];
+        REQUIRE(broken.size() == 1);
+        CHECK(broken[0].get<std::string>().find(function) != std::string::npos);
     }
 }
 

@@ -21,8 +21,13 @@ struct CallbackData {
 
 constexpr int kSuccess = 0, kInvalidParameter = 1, kMultipleSubscribers = 39;
 constexpr int kDriver = 1, kRuntime = 2;
-constexpr const char* kDriverNames[] = {
-    "", "cuInit", "cuLaunchKernel", "cuMemAlloc_v2", "cuMemFree_v2", "cuCtxSynchronize"};
+constexpr const char* kDriverNames[] = {"",
+                                        "cuInit",
+                                        "cuLaunchKernel",
+                                        "cuMemAlloc_v2",
+                                        "cuMemFree_v2",
+                                        "cuCtxSynchronize",
+                                        "cuMemFree \"quoted\""};
 constexpr const char* kRuntimeNames[] = {"", "cudaMalloc_v3020", "cudaLaunchKernel_v7000"};
 
 Callback callback = nullptr;
